@@ -1,0 +1,121 @@
+#include <gtest/gtest.h>
+
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/json.h"
+#include "base/random.h"
+#include "base/secret_bytes.h"
+#include "base/task.h"
+
+namespace rekey::base {
+namespace {
+
+TEST(Json, NumbersComeBackDigitForDigit) {
+  for (const char* text : {"1", "-0", "1.50", "1e400", "123456789012345678901234567890", "0.1E-7"}) {
+    const auto parsed = Json::parse(text);
+    ASSERT_TRUE(parsed) << text;
+    EXPECT_EQ(parsed->dump(), text);
+  }
+}
+
+TEST(Json, KeysAreSortedAndTheLastDuplicateWins) {
+  EXPECT_EQ(Json::parse(R"({"b":1,"a":{"z":[],"y":null},"b":2})")->dump(),
+            R"({"a":{"y":null,"z":[]},"b":2})");
+}
+
+TEST(Json, RefusesWhatIsNotJson) {
+  for (const char* text : {"", "{", "nul", "[1,]", "{\"a\"}", "1 2", "\"\x01\"", "\"\xff\"", "NaN", "01"}) {
+    EXPECT_FALSE(Json::parse(text)) << text;
+  }
+}
+
+TEST(Json, LimitsHold) {
+  EXPECT_TRUE(Json::parse("[[[]]]", {.depth_max = 3}));
+  EXPECT_FALSE(Json::parse("[[[[]]]]", {.depth_max = 3}));
+  EXPECT_TRUE(Json::parse("[1,2,3]", {.members_max = 3}));
+  EXPECT_FALSE(Json::parse("[1,2,3,4]", {.members_max = 3}));
+}
+
+TEST(Json, StringsAreEscapedAndInvalidUtf8Replaced) {
+  std::string out;
+  append_json_string(out, "a\"\\\n\x01é\xff");
+  EXPECT_EQ(out, "\"a\\\"\\\\\\n\\u0001é\xef\xbf\xbd\"");
+}
+
+TEST(Codec, Base64TakesBothPaddingsAndRefusesTheRest) {
+  EXPECT_EQ(base64_encode("ab"), "YWI=");
+  EXPECT_EQ(*base64_decode("YWI="), "ab");
+  EXPECT_EQ(*base64_decode("YWI"), "ab");
+  for (const char* text : {"Y", "YWI==", "YW I", "Y===", "-_=="}) EXPECT_FALSE(base64_decode(text)) << text;
+}
+
+TEST(Codec, Utf8) {
+  EXPECT_TRUE(is_valid_utf8("é漢😀"));
+  for (const char* text : {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80"}) {
+    EXPECT_FALSE(is_valid_utf8(text));
+  }
+}
+
+TEST(Clock, Rfc3339RoundTrips) {
+  const auto time = parse_rfc3339("2026-02-28T23:59:59.123456789+01:00");
+  ASSERT_TRUE(time);
+  EXPECT_EQ(format_rfc3339(*time), "2026-02-28T22:59:59.123456789Z");
+  EXPECT_FALSE(parse_rfc3339("2026-02-30T00:00:00Z"));
+  EXPECT_FALSE(parse_rfc3339("2026-02-28T00:00:00"));
+}
+
+TEST(Clock, Durations) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(*parse_duration("90"), 90s);
+  EXPECT_EQ(*parse_duration("1h30m"), 90min);
+  EXPECT_EQ(*parse_duration("1.5h"), 90min);
+  EXPECT_EQ(*parse_duration("2d"), 48h);
+  EXPECT_EQ(*parse_duration("-5s"), -5s);
+  for (const char* text : {"", "s", "5x", "1h5", ".", "1e3", "99999999999h"}) {
+    EXPECT_FALSE(parse_duration(text)) << text;
+  }
+  EXPECT_EQ(format_duration(768h), "768h0m0s");
+  EXPECT_EQ(format_duration(90s), "1m30s");
+  EXPECT_EQ(format_duration(1500ms), "1.5s");
+}
+
+TEST(SecretBytes, MovesAndWipes) {
+  auto secret = SecretBytes::copy_of("hunter2");
+  const char* at = secret.reveal().data();
+  SecretBytes moved = std::move(secret);
+  EXPECT_EQ(moved.reveal(), "hunter2");
+  EXPECT_EQ(moved.reveal().data(), at);
+  moved.wipe();
+  EXPECT_TRUE(moved.empty());
+  EXPECT_NE(std::string_view(at, 7), "hunter2");
+  EXPECT_EQ(SecretBytes(100'000).size(), 100'000u);
+}
+
+TEST(Random, Base62IsOfItsAlphabetAndLength) {
+  SystemRandom random;
+  const std::string text = random.base62(1000);
+  EXPECT_EQ(text.size(), 1000u);
+  for (char c : text) EXPECT_TRUE(isalnum(static_cast<unsigned char>(c)));
+  EXPECT_EQ(random.uuid().size(), 36u);
+  EXPECT_NE(random.uuid(), random.uuid());
+}
+
+Task<int> add_later(std::function<void(int)>& later) {
+  const int a = co_await Suspend<int>([](auto done) { done(1); });
+  const int b = co_await Suspend<int>([&](auto done) { later = done; });
+  co_return a + b;
+}
+
+Task<int> twice(std::function<void(int)>& later) { co_return 2 * co_await add_later(later); }
+
+TEST(Task, GoesOnWhenItsCallbackIsCalled) {
+  std::function<void(int)> later;
+  int result = 0;
+  twice(later).start([&](int value) { result = value; });
+  EXPECT_EQ(result, 0);
+  later(20);
+  EXPECT_EQ(result, 42);
+}
+
+}  // namespace
+}  // namespace rekey::base

@@ -1,0 +1,54 @@
+// Time as an argument. Code that needs the time takes a Clock; only SystemClock reads the real one.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace rekey::base {
+
+using WallTime = std::chrono::sys_time<std::chrono::nanoseconds>;   // since 1970, UTC
+using Duration = std::chrono::nanoseconds;
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual WallTime wall() const = 0;          // may jump in either direction
+  virtual Duration monotonic() const = 0;     // never goes back; goes on while suspended
+};
+
+class SystemClock final : public Clock {
+ public:
+  WallTime wall() const override;
+  Duration monotonic() const override;
+};
+
+// Stands still until told otherwise. Not thread-safe.
+class FakeClock final : public Clock {
+ public:
+  explicit FakeClock(WallTime start = WallTime(std::chrono::seconds(1'790'000'000)))
+      : wall_(start) {}
+  WallTime wall() const override { return wall_; }
+  Duration monotonic() const override { return monotonic_; }
+  void advance(Duration by) { wall_ += by, monotonic_ += by; }
+  void jump_wall(Duration by) { wall_ += by; }
+
+ private:
+  WallTime wall_;
+  Duration monotonic_{};
+};
+
+// RFC 3339 with nine decimals and Z: 2026-11-24T01:31:01.123456789Z. `parse` takes any RFC 3339 form.
+std::string format_rfc3339(WallTime time);
+void append_rfc3339(std::string& out, WallTime time);
+Result<WallTime> parse_rfc3339(std::string_view text);
+
+// "90", "90s", "1h30m", "2d": a duration as Vault's clients write it. A bare number is seconds.
+Result<Duration> parse_duration(std::string_view text);
+// Go's form: "1h30m0s", "768h0m0s", "0s".
+std::string format_duration(Duration duration);
+
+}  // namespace rekey::base

@@ -1,0 +1,233 @@
+#include "base/codec.h"
+
+#include <array>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace rekey::base {
+namespace {
+
+constexpr char kStandard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr char kUrl[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+std::string encode64(std::string_view bytes, const char* alphabet, bool pad) {
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  size_t i = 0;
+  for (; i + 3 <= bytes.size(); i += 3) {
+    const uint32_t v = static_cast<unsigned char>(bytes[i]) << 16 |
+                       static_cast<unsigned char>(bytes[i + 1]) << 8 |
+                       static_cast<unsigned char>(bytes[i + 2]);
+    out += alphabet[v >> 18];
+    out += alphabet[v >> 12 & 63];
+    out += alphabet[v >> 6 & 63];
+    out += alphabet[v & 63];
+  }
+  const size_t left = bytes.size() - i;
+  if (left > 0) {
+    uint32_t v = static_cast<unsigned char>(bytes[i]) << 16;
+    if (left == 2) v |= static_cast<unsigned char>(bytes[i + 1]) << 8;
+    out += alphabet[v >> 18];
+    out += alphabet[v >> 12 & 63];
+    if (left == 2) out += alphabet[v >> 6 & 63];
+    if (pad) out.append(3 - left, '=');
+  }
+  return out;
+}
+
+constexpr std::array<int8_t, 256> reverse_of(const char* alphabet) {
+  std::array<int8_t, 256> table{};
+  table.fill(-1);
+  for (int i = 0; i < 64; i++) table[static_cast<unsigned char>(alphabet[i])] = static_cast<int8_t>(i);
+  return table;
+}
+
+Result<std::string> decode64(std::string_view text, const std::array<int8_t, 256>& reverse) {
+  const size_t padded_size = text.size();
+  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
+  const size_t padding = padded_size - text.size();
+  if (padding > 2 || (padding > 0 && padded_size % 4 != 0) || text.size() % 4 == 1) {
+    return fail(ErrorKind::kInvalid, "illegal base64 data");
+  }
+  std::string out;
+  out.reserve(text.size() * 3 / 4);
+  uint32_t bits = 0;
+  int count = 0;
+  for (char c : text) {
+    const int v = reverse[static_cast<unsigned char>(c)];
+    if (v < 0) return fail(ErrorKind::kInvalid, "illegal base64 data");
+    bits = bits << 6 | static_cast<uint32_t>(v);
+    if (++count == 4) {
+      out += static_cast<char>(bits >> 16);
+      out += static_cast<char>(bits >> 8);
+      out += static_cast<char>(bits);
+      bits = 0;
+      count = 0;
+    }
+  }
+  if (count == 3) {
+    out += static_cast<char>(bits >> 10);
+    out += static_cast<char>(bits >> 2);
+  } else if (count == 2) {
+    out += static_cast<char>(bits >> 4);
+  }
+  return out;
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+std::string hex_encode(std::string_view bytes) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(bytes.size() * 2);
+  for (unsigned char byte : bytes) {
+    out += kHex[byte >> 4];
+    out += kHex[byte & 15];
+  }
+  return out;
+}
+
+Result<std::string> hex_decode(std::string_view text) {
+  if (text.size() % 2 != 0) return fail(ErrorKind::kInvalid, "odd number of hex digits");
+  std::string out;
+  out.reserve(text.size() / 2);
+  for (size_t i = 0; i < text.size(); i += 2) {
+    const int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
+    if (high < 0 || low < 0) return fail(ErrorKind::kInvalid, "not a hex digit");
+    out += static_cast<char>(high << 4 | low);
+  }
+  return out;
+}
+
+std::string base64_encode(std::string_view bytes) { return encode64(bytes, kStandard, true); }
+std::string base64url_encode(std::string_view bytes) { return encode64(bytes, kUrl, false); }
+
+Result<std::string> base64_decode(std::string_view text) {
+  static constexpr auto kReverse = reverse_of(kStandard);
+  return decode64(text, kReverse);
+}
+
+Result<std::string> base64url_decode(std::string_view text) {
+  static constexpr auto kReverse = reverse_of(kUrl);
+  return decode64(text, kReverse);
+}
+
+void append_u16(std::string& out, uint16_t value) {
+  out += static_cast<char>(value >> 8);
+  out += static_cast<char>(value);
+}
+
+void append_u32(std::string& out, uint32_t value) {
+  append_u16(out, static_cast<uint16_t>(value >> 16));
+  append_u16(out, static_cast<uint16_t>(value));
+}
+
+void append_u64(std::string& out, uint64_t value) {
+  append_u32(out, static_cast<uint32_t>(value >> 32));
+  append_u32(out, static_cast<uint32_t>(value));
+}
+
+uint16_t read_u16(const char* at) {
+  return static_cast<uint16_t>(static_cast<unsigned char>(at[0]) << 8 |
+                               static_cast<unsigned char>(at[1]));
+}
+
+uint32_t read_u32(const char* at) {
+  return static_cast<uint32_t>(read_u16(at)) << 16 | read_u16(at + 2);
+}
+
+uint64_t read_u64(const char* at) {
+  return static_cast<uint64_t>(read_u32(at)) << 32 | read_u32(at + 4);
+}
+
+bool ByteReader::u8(uint8_t& out) {
+  std::string_view raw;
+  if (!bytes(1, raw)) return false;
+  out = static_cast<uint8_t>(raw[0]);
+  return true;
+}
+
+bool ByteReader::u16(uint16_t& out) {
+  std::string_view raw;
+  if (!bytes(2, raw)) return false;
+  out = read_u16(raw.data());
+  return true;
+}
+
+bool ByteReader::u32(uint32_t& out) {
+  std::string_view raw;
+  if (!bytes(4, raw)) return false;
+  out = read_u32(raw.data());
+  return true;
+}
+
+bool ByteReader::u64(uint64_t& out) {
+  std::string_view raw;
+  if (!bytes(8, raw)) return false;
+  out = read_u64(raw.data());
+  return true;
+}
+
+bool ByteReader::bytes(size_t count, std::string_view& out) {
+  if (rest_.size() < count) return false;
+  out = rest_.substr(0, count);
+  rest_.remove_prefix(count);
+  return true;
+}
+
+bool ByteReader::string16(std::string_view& out) {
+  uint16_t size;
+  return u16(size) && bytes(size, out);
+}
+
+bool ByteReader::string32(std::string_view& out) {
+  uint32_t size;
+  return u32(size) && bytes(size, out);
+}
+
+void append_string16(std::string& out, std::string_view text) {
+  REKEY_CHECK(text.size() <= 0xffff);
+  append_u16(out, static_cast<uint16_t>(text.size()));
+  out += text;
+}
+
+void append_string32(std::string& out, std::string_view text) {
+  REKEY_CHECK(text.size() <= 0xffffffff);
+  append_u32(out, static_cast<uint32_t>(text.size()));
+  out += text;
+}
+
+bool is_valid_utf8(std::string_view text) {
+  const auto* at = reinterpret_cast<const unsigned char*>(text.data());
+  const auto* end = at + text.size();
+  while (at < end) {
+    if (*at < 0x80) {
+      at++;
+      continue;
+    }
+    int more;
+    uint32_t code, least;
+    if ((*at & 0xe0) == 0xc0) more = 1, code = *at & 0x1f, least = 0x80;
+    else if ((*at & 0xf0) == 0xe0) more = 2, code = *at & 0x0f, least = 0x800;
+    else if ((*at & 0xf8) == 0xf0) more = 3, code = *at & 0x07, least = 0x10000;
+    else return false;
+    if (end - at <= more) return false;
+    for (int i = 1; i <= more; i++) {
+      if ((at[i] & 0xc0) != 0x80) return false;
+      code = code << 6 | (at[i] & 0x3f);
+    }
+    if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return false;
+    at += more + 1;
+  }
+  return true;
+}
+
+}  // namespace rekey::base
