@@ -11,7 +11,8 @@ namespace rekey::base {
 namespace {
 
 TEST(Json, NumbersComeBackDigitForDigit) {
-  for (const char* text : {"1", "-0", "1.50", "1e400", "123456789012345678901234567890", "0.1E-7"}) {
+  for (const char* text :
+       {"1", "-0", "1.50", "1e400", "123456789012345678901234567890", "0.1E-7"}) {
     const auto parsed = Json::parse(text);
     ASSERT_TRUE(parsed) << text;
     EXPECT_EQ(parsed->dump(), text);
@@ -24,7 +25,8 @@ TEST(Json, KeysAreSortedAndTheLastDuplicateWins) {
 }
 
 TEST(Json, RefusesWhatIsNotJson) {
-  for (const char* text : {"", "{", "nul", "[1,]", "{\"a\"}", "1 2", "\"\x01\"", "\"\xff\"", "NaN", "01"}) {
+  for (const char* text :
+       {"", "{", "nul", "[1,]", "{\"a\"}", "1 2", "\"\x01\"", "\"\xff\"", "NaN", "01"}) {
     EXPECT_FALSE(Json::parse(text)) << text;
   }
 }
@@ -46,7 +48,8 @@ TEST(Codec, Base64TakesBothPaddingsAndRefusesTheRest) {
   EXPECT_EQ(base64_encode("ab"), "YWI=");
   EXPECT_EQ(*base64_decode("YWI="), "ab");
   EXPECT_EQ(*base64_decode("YWI"), "ab");
-  for (const char* text : {"Y", "YWI==", "YW I", "Y===", "-_=="}) EXPECT_FALSE(base64_decode(text)) << text;
+  for (const char* text : {"Y", "YWI==", "YW I", "Y===", "-_=="})
+    EXPECT_FALSE(base64_decode(text)) << text;
 }
 
 TEST(Codec, Utf8) {

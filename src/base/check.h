@@ -5,11 +5,11 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define REKEY_CHECK(condition)                                                                  \
-  do {                                                                                          \
-    if (!(condition)) [[unlikely]] {                                                            \
-      std::fprintf(stderr, "internal error: %s is false at %s:%d\n", #condition, __FILE__,      \
-                   __LINE__);                                                                   \
-      std::abort();                                                                             \
-    }                                                                                           \
+#define REKEY_CHECK(condition)                                                             \
+  do {                                                                                     \
+    if (!(condition)) [[unlikely]] {                                                       \
+      std::fprintf(stderr, "internal error: %s is false at %s:%d\n", #condition, __FILE__, \
+                   __LINE__);                                                              \
+      std::abort();                                                                        \
+    }                                                                                      \
   } while (false)

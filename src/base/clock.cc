@@ -63,7 +63,8 @@ bool take_zone(std::string_view& text, seconds& out) {
   if (!east && (text.empty() || text[0] != '-')) return false;
   text.remove_prefix(1);
   int hour, minute;
-  if (!take_number(text, 2, hour) || !take(text, ':') || !take_number(text, 2, minute)) return false;
+  if (!take_number(text, 2, hour) || !take(text, ':') || !take_number(text, 2, minute))
+    return false;
   if (hour > 23 || minute > 59) return false;
   out = seconds((hour * 60 + minute) * 60 * (east ? 1 : -1));
   return true;
@@ -145,8 +146,10 @@ Result<Duration> parse_duration(std::string_view text) {
   };
   const std::string_view whole = text;
   bool negative = false;
-  if (take(text, '-')) negative = true;
-  else (void)take(text, '+');
+  if (take(text, '-'))
+    negative = true;
+  else
+    (void)take(text, '+');
   if (text.empty()) return wrong();
   long double total_ns = 0;
   while (!text.empty()) {
@@ -157,8 +160,10 @@ Result<Duration> parse_duration(std::string_view text) {
         fraction = true;
       } else {
         digits = true;
-        if (fraction) value += (text[0] - '0') * (scale /= 10);
-        else value = value * 10 + (text[0] - '0');
+        if (fraction)
+          value += (text[0] - '0') * (scale /= 10);
+        else
+          value = value * 10 + (text[0] - '0');
       }
       text.remove_prefix(1);
     }
@@ -171,15 +176,24 @@ Result<Duration> parse_duration(std::string_view text) {
     const std::string_view unit = text.substr(0, unit_size);
     text.remove_prefix(unit_size);
     long double unit_ns;
-    if (unit.empty() && text.empty() && total_ns == 0) unit_ns = 1e9L;
-    else if (unit == "ns") unit_ns = 1;
-    else if (unit == "us" || unit == "µs") unit_ns = 1e3L;
-    else if (unit == "ms") unit_ns = 1e6L;
-    else if (unit == "s") unit_ns = 1e9L;
-    else if (unit == "m") unit_ns = 60e9L;
-    else if (unit == "h") unit_ns = 3600e9L;
-    else if (unit == "d") unit_ns = 86400e9L;
-    else return wrong();
+    if (unit.empty() && text.empty() && total_ns == 0)
+      unit_ns = 1e9L;
+    else if (unit == "ns")
+      unit_ns = 1;
+    else if (unit == "us" || unit == "µs")
+      unit_ns = 1e3L;
+    else if (unit == "ms")
+      unit_ns = 1e6L;
+    else if (unit == "s")
+      unit_ns = 1e9L;
+    else if (unit == "m")
+      unit_ns = 60e9L;
+    else if (unit == "h")
+      unit_ns = 3600e9L;
+    else if (unit == "d")
+      unit_ns = 86400e9L;
+    else
+      return wrong();
     total_ns += value * unit_ns;
   }
   if (total_ns > 9.2e18L) {

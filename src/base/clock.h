@@ -10,14 +10,14 @@
 
 namespace rekey::base {
 
-using WallTime = std::chrono::sys_time<std::chrono::nanoseconds>;   // since 1970, UTC
+using WallTime = std::chrono::sys_time<std::chrono::nanoseconds>;  // since 1970, UTC
 using Duration = std::chrono::nanoseconds;
 
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual WallTime wall() const = 0;          // may jump in either direction
-  virtual Duration monotonic() const = 0;     // never goes back; goes on while suspended
+  virtual WallTime wall() const = 0;       // may jump in either direction
+  virtual Duration monotonic() const = 0;  // never goes back; goes on while suspended
 };
 
 class SystemClock final : public Clock {
@@ -41,7 +41,8 @@ class FakeClock final : public Clock {
   Duration monotonic_{};
 };
 
-// RFC 3339 with nine decimals and Z: 2026-11-24T01:31:01.123456789Z. `parse` takes any RFC 3339 form.
+// RFC 3339 with nine decimals and Z: 2026-11-24T01:31:01.123456789Z. `parse` takes any RFC 3339
+// form.
 std::string format_rfc3339(WallTime time);
 void append_rfc3339(std::string& out, WallTime time);
 Result<WallTime> parse_rfc3339(std::string_view text);

@@ -39,7 +39,8 @@ std::string encode64(std::string_view bytes, const char* alphabet, bool pad) {
 constexpr std::array<int8_t, 256> reverse_of(const char* alphabet) {
   std::array<int8_t, 256> table{};
   table.fill(-1);
-  for (int i = 0; i < 64; i++) table[static_cast<unsigned char>(alphabet[i])] = static_cast<int8_t>(i);
+  for (int i = 0; i < 64; i++)
+    table[static_cast<unsigned char>(alphabet[i])] = static_cast<int8_t>(i);
   return table;
 }
 
@@ -215,10 +216,14 @@ bool is_valid_utf8(std::string_view text) {
     }
     int more;
     uint32_t code, least;
-    if ((*at & 0xe0) == 0xc0) more = 1, code = *at & 0x1f, least = 0x80;
-    else if ((*at & 0xf0) == 0xe0) more = 2, code = *at & 0x0f, least = 0x800;
-    else if ((*at & 0xf8) == 0xf0) more = 3, code = *at & 0x07, least = 0x10000;
-    else return false;
+    if ((*at & 0xe0) == 0xc0)
+      more = 1, code = *at & 0x1f, least = 0x80;
+    else if ((*at & 0xf0) == 0xe0)
+      more = 2, code = *at & 0x0f, least = 0x800;
+    else if ((*at & 0xf8) == 0xf0)
+      more = 3, code = *at & 0x07, least = 0x10000;
+    else
+      return false;
     if (end - at <= more) return false;
     for (int i = 1; i <= more; i++) {
       if ((at[i] & 0xc0) != 0x80) return false;

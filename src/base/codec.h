@@ -8,12 +8,12 @@
 
 namespace rekey::base {
 
-std::string hex_encode(std::string_view bytes);                     // lower case
-Result<std::string> hex_decode(std::string_view text);              // either case
-std::string base64_encode(std::string_view bytes);                  // RFC 4648 section 4, padded
-Result<std::string> base64_decode(std::string_view text);           // padded or not, no line breaks
-std::string base64url_encode(std::string_view bytes);               // section 5, not padded
-Result<std::string> base64url_decode(std::string_view text);        // padded or not
+std::string hex_encode(std::string_view bytes);               // lower case
+Result<std::string> hex_decode(std::string_view text);        // either case
+std::string base64_encode(std::string_view bytes);            // RFC 4648 section 4, padded
+Result<std::string> base64_decode(std::string_view text);     // padded or not, no line breaks
+std::string base64url_encode(std::string_view bytes);         // section 5, not padded
+Result<std::string> base64url_decode(std::string_view text);  // padded or not
 
 // Big-endian integers for keys and formats: byte order is then also number order.
 void append_u16(std::string& out, uint16_t value);
@@ -32,8 +32,8 @@ class ByteReader {
   bool u32(uint32_t& out);
   bool u64(uint64_t& out);
   bool bytes(size_t count, std::string_view& out);
-  bool string16(std::string_view& out);   // u16 length, then the bytes
-  bool string32(std::string_view& out);   // u32 length, then the bytes
+  bool string16(std::string_view& out);  // u16 length, then the bytes
+  bool string32(std::string_view& out);  // u32 length, then the bytes
   bool done() const { return rest_.empty(); }
   std::string_view rest() const { return rest_; }
 

@@ -157,7 +157,9 @@ bool JsonObject::erase(std::string_view key) {
 
 size_t JsonObject::size() const { return members_.size(); }
 bool JsonObject::empty() const { return members_.empty(); }
-std::vector<JsonObject::Member>::const_iterator JsonObject::begin() const { return members_.begin(); }
+std::vector<JsonObject::Member>::const_iterator JsonObject::begin() const {
+  return members_.begin();
+}
 std::vector<JsonObject::Member>::const_iterator JsonObject::end() const { return members_.end(); }
 std::vector<JsonObject::Member>::iterator JsonObject::begin() { return members_.begin(); }
 std::vector<JsonObject::Member>::iterator JsonObject::end() { return members_.end(); }
@@ -185,8 +187,8 @@ Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
   const size_t read = parser.write_some(false, text.data(), text.size(), error);
   if (!error && read < text.size()) error = boost::json::error::extra_data;
   if (error) {
-    return fail(ErrorKind::kInvalid, "invalid JSON: " + error.message() + " at byte " +
-                                         std::to_string(read));
+    return fail(ErrorKind::kInvalid,
+                "invalid JSON: " + error.message() + " at byte " + std::to_string(read));
   }
   return parser.handler().take();
 }
@@ -297,10 +299,14 @@ size_t utf8_length(std::string_view rest) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(rest[i]); };
   size_t length;
   if (byte(0) < 0x80) return 1;
-  if (byte(0) >= 0xc2 && byte(0) <= 0xdf) length = 2;
-  else if (byte(0) >= 0xe0 && byte(0) <= 0xef) length = 3;
-  else if (byte(0) >= 0xf0 && byte(0) <= 0xf4) length = 4;
-  else return 0;
+  if (byte(0) >= 0xc2 && byte(0) <= 0xdf)
+    length = 2;
+  else if (byte(0) >= 0xe0 && byte(0) <= 0xef)
+    length = 3;
+  else if (byte(0) >= 0xf0 && byte(0) <= 0xf4)
+    length = 4;
+  else
+    return 0;
   if (rest.size() < length) return 0;
   for (size_t i = 1; i < length; i++) {
     if ((byte(i) & 0xc0) != 0x80) return 0;
@@ -314,11 +320,21 @@ size_t utf8_length(std::string_view rest) {
 
 void append_escaped(std::string& out, unsigned char c) {
   switch (c) {
-    case '"': out += "\\\""; return;
-    case '\\': out += "\\\\"; return;
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
+    case '"':
+      out += "\\\"";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
     default:
       static constexpr char kHex[] = "0123456789abcdef";
       out += "\\u00";
@@ -350,8 +366,10 @@ void append_json_string(std::string& out, std::string_view text) {
       continue;
     }
     out.append(text, plain, i - plain);
-    if (c < 0x80) append_escaped(out, c);
-    else out += "\xef\xbf\xbd";
+    if (c < 0x80)
+      append_escaped(out, c);
+    else
+      out += "\xef\xbf\xbd";
     plain = ++i;
   }
   out.append(text, plain, text.size() - plain);

@@ -37,7 +37,8 @@ class JsonObject {
   const Json* find(std::string_view key) const;  // nullptr if absent
   Json* find(std::string_view key);
   bool contains(std::string_view key) const { return find(key) != nullptr; }
-  Json& set(std::string_view key, Json value);   // adds or replaces; the reference lives until the next change
+  Json& set(std::string_view key,
+            Json value);  // adds or replaces; the reference lives until the next change
   bool erase(std::string_view key);
   size_t size() const;
   bool empty() const;
@@ -53,8 +54,8 @@ class JsonObject {
 };
 
 struct JsonLimits {
-  size_t depth_max = 128;            // nested arrays and objects
-  size_t members_max = 200'000;      // object members and array elements in the whole text
+  size_t depth_max = 128;        // nested arrays and objects
+  size_t members_max = 200'000;  // object members and array elements in the whole text
 };
 
 class Json {
@@ -102,8 +103,8 @@ class Json {
   // The string at `key`, or `otherwise`.
   std::string string_or(std::string_view key, std::string_view otherwise) const;
 
-  std::string dump() const;             // compact
-  std::string dump_pretty() const;      // two spaces, for people
+  std::string dump() const;         // compact
+  std::string dump_pretty() const;  // two spaces, for people
   void append_to(std::string& out) const;
   bool operator==(const Json&) const = default;
 
@@ -123,7 +124,7 @@ class JsonWriter {
   void end_object() { out_ += '}', need_comma_ = true; }
   void begin_array() { separate(), out_ += '[', need_comma_ = false; }
   void end_array() { out_ += ']', need_comma_ = true; }
-  void key(std::string_view name);        // `name` needs no escaping: our own field names
+  void key(std::string_view name);          // `name` needs no escaping: our own field names
   void dynamic_key(std::string_view name);  // escaped
   void value(std::string_view text);
   void value(const char* text) { value(std::string_view(text)); }
@@ -132,12 +133,14 @@ class JsonWriter {
   template <std::integral T>
     requires(!std::same_as<T, bool>)
   void value(T number) {
-    if constexpr (std::is_signed_v<T>) signed_value(static_cast<int64_t>(number));
-    else unsigned_value(static_cast<uint64_t>(number));
+    if constexpr (std::is_signed_v<T>)
+      signed_value(static_cast<int64_t>(number));
+    else
+      unsigned_value(static_cast<uint64_t>(number));
   }
   void value(const std::same_as<Json> auto& json) { tree(json); }
   void null() { raw("null"); }
-  void raw(std::string_view json);        // already JSON
+  void raw(std::string_view json);  // already JSON
   template <class T>
   void member(std::string_view name, const T& v) {
     key(name);

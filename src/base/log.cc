@@ -9,22 +9,32 @@ namespace {
 
 std::string_view level_name(LogLevel level) {
   switch (level) {
-    case LogLevel::kTrace: return "trace";
-    case LogLevel::kDebug: return "debug";
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kWarn: return "warn";
-    case LogLevel::kError: return "error";
+    case LogLevel::kTrace:
+      return "trace";
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarn:
+      return "warn";
+    case LogLevel::kError:
+      return "error";
   }
   return "info";
 }
 
 std::string_view level_tag(LogLevel level) {
   switch (level) {
-    case LogLevel::kTrace: return "[TRACE]";
-    case LogLevel::kDebug: return "[DEBUG]";
-    case LogLevel::kInfo: return "[INFO] ";
-    case LogLevel::kWarn: return "[WARN] ";
-    case LogLevel::kError: return "[ERROR]";
+    case LogLevel::kTrace:
+      return "[TRACE]";
+    case LogLevel::kDebug:
+      return "[DEBUG]";
+    case LogLevel::kInfo:
+      return "[INFO] ";
+    case LogLevel::kWarn:
+      return "[WARN] ";
+    case LogLevel::kError:
+      return "[ERROR]";
   }
   return "[INFO] ";
 }
@@ -44,8 +54,7 @@ Result<LogLevel> parse_log_level(std::string_view name) {
   if (name == "info" || name == "notice" || name.empty()) return LogLevel::kInfo;
   if (name == "warn" || name == "warning") return LogLevel::kWarn;
   if (name == "error" || name == "err") return LogLevel::kError;
-  return fail(ErrorKind::kInvalid,
-              "unknown log level: use trace, debug, info, warn or error");
+  return fail(ErrorKind::kInvalid, "unknown log level: use trace, debug, info, warn or error");
 }
 
 void Log::write(LogLevel level, std::string_view room, std::string_view message,
@@ -71,8 +80,10 @@ void Log::write(LogLevel level, std::string_view room, std::string_view message,
     for (const auto& [key, value] : fields) {
       line.append(first ? ": " : " ").append(key).append("=");
       first = false;
-      if (needs_quotes(value)) append_json_string(line, value);
-      else line += value;
+      if (needs_quotes(value))
+        append_json_string(line, value);
+      else
+        line += value;
     }
   }
   line += '\n';

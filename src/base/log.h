@@ -32,8 +32,10 @@ class Log {
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
   bool enabled(LogLevel level) const { return level >= level_.load(std::memory_order_relaxed); }
 
-  // `room` is the part that speaks ("storage"); `message` is a constant sentence; values go in fields.
-  void write(LogLevel level, std::string_view room, std::string_view message, Fields fields = {}) const;
+  // `room` is the part that speaks ("storage"); `message` is a constant sentence; values go in
+  // fields.
+  void write(LogLevel level, std::string_view room, std::string_view message,
+             Fields fields = {}) const;
   void debug(std::string_view room, std::string_view message, Fields fields = {}) const {
     write(LogLevel::kDebug, room, message, fields);
   }

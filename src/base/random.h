@@ -17,8 +17,8 @@ class Random {
   std::string bytes(size_t count);
   SecretBytes secret(size_t count);
   uint64_t number();
-  std::string uuid();                  // RFC 9562 version 4, lower case
-  std::string base62(size_t length);   // uniform over 0-9A-Za-z
+  std::string uuid();                 // RFC 9562 version 4, lower case
+  std::string base62(size_t length);  // uniform over 0-9A-Za-z
 };
 
 // getrandom(2), through a small buffer for each thread that is wiped as it is used up.

@@ -4,7 +4,8 @@
 // child, and wiped when it is released. There is no formatter, no conversion to string or JSON and
 // no operator==; the only way to read it is reveal(), so that `grep reveal` lists every use.
 // Short-lived copies of secrets in ordinary strings are wiped too, when the heap frees them: see
-// wiping_heap.cc. Safe to make and destroy on any thread; one object is used by one thread at a time.
+// wiping_heap.cc. Safe to make and destroy on any thread; one object is used by one thread at a
+// time.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,7 @@ namespace rekey::base {
 class SecretBytes {
  public:
   SecretBytes() = default;
-  explicit SecretBytes(size_t size);               // zero-filled
+  explicit SecretBytes(size_t size);  // zero-filled
   static SecretBytes copy_of(std::string_view bytes);
   SecretBytes(SecretBytes&& other) noexcept;
   SecretBytes& operator=(SecretBytes&& other) noexcept;

@@ -1,10 +1,10 @@
 // Task: the coroutine that one request is. Used by pipeline and by what awaits storage, the record
 // or a pool; engines and policy are plain functions.
 //
-// A Task starts when it is awaited, or when start() hands it a callback. It runs on whichever thread
-// resumes it: awaitables made with `Suspend` are resumed by their completion callback, which must
-// post to the owning io thread first (see net/executor.h). Never hold a view into the store or a
-// lock across co_await.
+// A Task starts when it is awaited, or when start() hands it a callback. It runs on whichever
+// thread resumes it: awaitables made with `Suspend` are resumed by their completion callback, which
+// must post to the owning io thread first (see net/executor.h). Never hold a view into the store or
+// a lock across co_await.
 #pragma once
 
 #include <coroutine>
@@ -75,7 +75,8 @@ class [[nodiscard]] Task {
 };
 
 // Turns a callback interface into something to co_await:
-//   Result<uint64_t> r = co_await Suspend<Result<uint64_t>>([&](auto done) { store.commit(b, done); });
+//   Result<uint64_t> r = co_await Suspend<Result<uint64_t>>([&](auto done) { store.commit(b, done);
+//   });
 // `begin` gets a copyable callback that must be called exactly once, at any time, also before
 // `begin` returns, but always on the thread on which the coroutine is to go on.
 template <class T>

@@ -32,7 +32,8 @@ void* take(size_t size) {
 
 void* take_aligned(size_t size, std::align_val_t alignment) {
   void* block = nullptr;
-  if (posix_memalign(&block, static_cast<size_t>(alignment), size == 0 ? 1 : size) != 0) std::abort();
+  if (posix_memalign(&block, static_cast<size_t>(alignment), size == 0 ? 1 : size) != 0)
+    std::abort();
   return block;
 }
 
@@ -45,8 +46,12 @@ void give_back(void* block) {
 
 void* operator new(size_t size) { return take(size); }
 void* operator new[](size_t size) { return take(size); }
-void* operator new(size_t size, std::align_val_t alignment) { return take_aligned(size, alignment); }
-void* operator new[](size_t size, std::align_val_t alignment) { return take_aligned(size, alignment); }
+void* operator new(size_t size, std::align_val_t alignment) {
+  return take_aligned(size, alignment);
+}
+void* operator new[](size_t size, std::align_val_t alignment) {
+  return take_aligned(size, alignment);
+}
 void operator delete(void* block) noexcept { give_back(block); }
 void operator delete[](void* block) noexcept { give_back(block); }
 void operator delete(void* block, size_t) noexcept { give_back(block); }
