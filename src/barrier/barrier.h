@@ -1,0 +1,124 @@
+// Barrier: whether the keys are reachable, and the rows that guard them.
+//
+// Owns the rows core/keyring (encrypted under the root key), core/seal-config (plaintext; what the
+// seal needs to unwrap the root key), core/recovery (the recovery key of a seal without shares) and
+// core/epoch. Knows nothing of requests, tokens or HTTP.
+// keyring(), keyrings(), sealed(), wiped() and key_status() may be called from any thread. What
+// writes (initialize to bump_epoch) waits for the store's commit and so belongs on a thread that
+// may block; calls exclude one another.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "barrier/keyring.h"
+#include "barrier/seal.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "base/snapshot.h"
+
+namespace rekey::storage {
+class Reader;
+class Store;
+}  // namespace rekey::storage
+
+namespace rekey::barrier {
+
+inline constexpr std::string_view kKeyringRow = "core/keyring";
+inline constexpr std::string_view kSealConfigRow = "core/seal-config";
+inline constexpr std::string_view kRecoveryRow = "core/recovery";
+inline constexpr std::string_view kEpochRow = "core/epoch";
+
+struct KeyStatus {
+  uint32_t term = 0;
+  base::WallTime install_time;
+  uint64_t encryptions = 0;
+};
+
+struct Initialized {
+  base::SecretBytes root_key;                      // to unseal with, once, for the first set-up
+  std::vector<base::SecretBytes> shares;           // unseal shares; none if the seal needs none
+  std::vector<base::SecretBytes> recovery_shares;  // only if the seal needs no shares
+};
+
+// New key material that isn't in force yet; made by prepare_*, put in force by apply().
+struct NewSeal {
+  SealConfig config;
+  base::SecretBytes root_key;
+  std::vector<base::SecretBytes> shares;
+};
+struct NewRecovery {
+  ShareCounts counts;
+  base::SecretBytes key;
+  std::vector<base::SecretBytes> shares;
+};
+
+class Barrier {
+ public:
+  Barrier(storage::Store& store, base::Random& random, const base::Clock& clock);
+  ~Barrier();
+
+  base::Result<bool> initialized(storage::Reader& reader) const;
+  // kUninitialized where there is none.
+  base::Result<SealConfig> seal_config(storage::Reader& reader) const;
+
+  // Makes root key and keyring and writes the first rows. Stays sealed. kInvalid for bad counts
+  // ("invalid seal configuration: ..."), kPrecondition if there is a store already. `recovery` is
+  // for a seal that needs no shares, `counts` for one that does.
+  base::Result<Initialized> initialize(const Seal& seal, const ShareCounts& counts,
+                                       const ShareCounts& recovery = {});
+
+  // kCorrupt if the keyring row can't be opened with this key. Unsealing twice does nothing.
+  base::Result<void> unseal(storage::Reader& reader, const base::SecretBytes& root_key);
+  // Publishes "no keyring" and lets go of it. Keys are wiped when the last reader has done the
+  // same.
+  void seal();
+  bool sealed() const { return keyring() == nullptr; }
+  // True when no keyring of the past is referenced by anyone any more.
+  bool wiped() const;
+
+  std::shared_ptr<const Keyring> keyring() const { return keyrings_.get(); }  // null when sealed
+  // For a base::SnapshotReader on each io thread.
+  const base::Snapshot<Keyring>& keyrings() const { return keyrings_; }
+
+  // A new active term, for values written from now on. The number of the term.
+  base::Result<uint32_t> rotate();
+  // To be called every few seconds while unsealed: pays for further encryptions, rotates when due.
+  base::Result<void> tend();
+  base::Result<KeyStatus> key_status() const;  // kSealed
+
+  // kInvalid unless `unseal_key` opens the seal now in force: who holds it may authorise.
+  base::Result<void> verify_unseal_key(storage::Reader& reader, const Seal& seal,
+                                       const base::SecretBytes& unseal_key) const;
+  // kInvalid unless `key` is the recovery key; kNotFound if there is none.
+  base::Result<void> verify_recovery_key(storage::Reader& reader,
+                                         const base::SecretBytes& key) const;
+  base::Result<std::optional<ShareCounts>> recovery_counts(storage::Reader& reader) const;
+
+  // A new unseal key and a new root key; the keyring stays the same.
+  base::Result<NewSeal> prepare_seal(const Seal& seal, const ShareCounts& counts);
+  base::Result<void> apply(const NewSeal& next);
+  base::Result<NewRecovery> prepare_recovery(const ShareCounts& counts);
+  base::Result<void> apply(const NewRecovery& next);
+
+  // A counter in the store that only grows: kept against an anchor outside the store, it shows
+  // that a whole older store was put back. 0 before the first bump.
+  base::Result<uint64_t> epoch(storage::Reader& reader) const;
+  base::Result<uint64_t> bump_epoch();
+
+ private:
+  storage::Store& store_;
+  base::Random& random_;
+  const base::Clock& clock_;
+  base::Snapshot<Keyring> keyrings_;
+  mutable std::mutex mutex_;                        // everything below, and writing
+  base::SecretBytes root_key_;                      // while unsealed: rotation re-encrypts the row
+  std::vector<std::weak_ptr<const Keyring>> past_;  // to tell when they are gone
+};
+
+}  // namespace rekey::barrier
