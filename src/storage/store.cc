@@ -38,11 +38,12 @@ void Histogram::add(uint64_t sample) {
 }
 
 Result<Revision> Store::commit_and_wait(Batch batch) {
-  std::promise<Result<Revision>> promise;
-  auto result = promise.get_future();
+  // Shared with the callback: the waiter may be gone before set_value has returned.
+  auto promise = std::make_shared<std::promise<Result<Revision>>>();
+  auto outcome = promise->get_future();
   commit(std::move(batch),
-         [&promise](Result<Revision> outcome) { promise.set_value(std::move(outcome)); });
-  return result.get();
+         [promise](Result<Revision> result) { promise->set_value(std::move(result)); });
+  return outcome.get();
 }
 
 Result<void> check_batch(const Batch& batch, const Limits& limits) {

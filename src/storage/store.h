@@ -54,9 +54,9 @@ struct Put {
 // A key stands at most once among `puts` and `deletes` together. Deleting an absent key is no
 // error.
 struct Batch {
-  std::vector<Condition> conditions;  // checked against the state just before this batch
-  std::vector<Put> puts;
-  std::vector<std::string> deletes;
+  std::vector<Condition> conditions = {};  // checked against the state just before this batch
+  std::vector<Put> puts = {};
+  std::vector<std::string> deletes = {};
 };
 
 // What one store takes; a batch over any of these is refused with kTooLarge and nothing is written.
@@ -66,6 +66,12 @@ struct Limits {
   size_t batch_ops_max = 0;    // conditions + puts + deletes
   size_t batch_bytes_max = 0;  // keys and values together
 };
+
+// The embedded drivers' limits. 511 is LMDB's own bound on a key.
+inline constexpr Limits kEmbeddedLimits{.key_bytes_max = 511,
+                                        .value_bytes_max = 32u << 20,
+                                        .batch_ops_max = 16'384,
+                                        .batch_bytes_max = 64u << 20};
 
 // Counts by powers of two: counts[i] is the number of samples v with 2^(i-1) < v <= 2^i; the last
 // bucket has no upper bound.
@@ -129,8 +135,7 @@ class Reader {
                                                 size_t limit) = 0;
 };
 
-// Destroying it ends the notifications; a callback that is running is waited for, so a callback
-// must not destroy its own Watch.
+// Destroying it ends the notifications; a callback that is running on another thread is waited for.
 class Watch {
  public:
   virtual ~Watch() = default;
@@ -157,8 +162,10 @@ class Store {
   //   kUnavailable  read-only, disk full, too many batches queued
   //   kTimeout      the outcome is unknown, see outcome_unknown()
   // Batches of one thread are committed in its order. A batch without puts and deletes only checks
-  // its conditions and gets the present revision. `done` runs on the store's writer thread (memory:
-  // perhaps here, before commit returns); it must be quick, may commit, must not commit_and_wait.
+  // its conditions and gets the present revision. `done` runs on the store's writer thread; a batch
+  // that is refused at once has it called here, before commit returns (and the memory driver may do
+  // so with any). It must be quick, may commit, must not wait for the store (commit_and_wait) nor
+  // make or destroy a Watch.
   virtual void commit(Batch batch, Done done) = 0;
 
   // The same, blocking: for start-up, tools and pools, never on an io thread or in a callback.
