@@ -1,5 +1,5 @@
 # A configuration for one machine under systemd (deploy/rekey.service). Vault's names and meaning;
-# what is Rekey's own says so. Check a change with `rekey server -config=... ` on a test machine.
+# what is Rekey's own says so.
 
 # The embedded store: one file of data. The record (audit log) stands beside it unless moved.
 storage "lmdb" {
@@ -17,7 +17,8 @@ listener "tcp" {
   tls_key_file  = "/run/credentials/rekey.service/tls.key"
 }
 
-# Without a seal stanza the server starts sealed and waits for Shamir shares: `rekey operator unseal`.
+# Without a seal stanza the server starts sealed and waits for Shamir's shares
+# (`rekey operator unseal`).
 # With this one it unseals itself with a key that systemd hands over and no other process can read.
 #seal "static" {
 #  current_key_id = "2026-01"
