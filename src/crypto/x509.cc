@@ -7,7 +7,6 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -77,7 +76,7 @@ Key make_p256_key() {
 
 // Subject, serial number, times and key; who signs comes later.
 base::Result<Certificate> make_unsigned(std::string_view common_name, EVP_PKEY* key,
-                                        base::WallTime now, int valid_days) {
+                                        base::WallTime now, int valid_days, base::Random& random) {
   if (common_name.empty() || common_name.size() > kCommonNameBytesMax) {
     return invalid("a common name has 1 to 64 bytes");
   }
@@ -85,7 +84,7 @@ base::Result<Certificate> make_unsigned(std::string_view common_name, EVP_PKEY* 
   Certificate certificate(X509_new());
   REKEY_CHECK(certificate != nullptr);
   unsigned char serial[kSerialBytes];
-  REKEY_CHECK(RAND_bytes(serial, sizeof(serial)) == 1);
+  random.fill(serial);
   serial[0] = (serial[0] & 0x3f) | 0x40;  // positive and always of the same length
   const std::unique_ptr<BIGNUM, Release<BIGNUM, BN_free>> number(
       BN_bin2bn(serial, sizeof(serial), nullptr));
@@ -263,9 +262,10 @@ int no_password(char*, int, int, void*) { return -1; }
 }  // namespace
 
 base::Result<CertifiedKey> make_certificate_authority(std::string_view common_name,
-                                                      base::WallTime now, int valid_days) {
+                                                      base::WallTime now, int valid_days,
+                                                      base::Random& random) {
   const Key key = make_p256_key();
-  base::Result<Certificate> made = make_unsigned(common_name, key.get(), now, valid_days);
+  base::Result<Certificate> made = make_unsigned(common_name, key.get(), now, valid_days, random);
   if (!made) return base::forward(made);
   X509* certificate = made->get();
   REKEY_CHECK(X509_set_issuer_name(certificate, X509_get_subject_name(certificate)) == 1);
@@ -278,7 +278,7 @@ base::Result<CertifiedKey> make_certificate_authority(std::string_view common_na
 
 base::Result<CertifiedKey> issue_server_certificate(const CertifiedKey& authority,
                                                     const ServerCertificateRequest& request,
-                                                    base::WallTime now) {
+                                                    base::WallTime now, base::Random& random) {
   const Certificate issuer = read_certificate(authority.certificate_pem);
   const Key issuer_key(PEM_read_bio_PrivateKey(reading(authority.private_key_pem.reveal()).get(),
                                                nullptr, &no_password, nullptr));
@@ -290,7 +290,7 @@ base::Result<CertifiedKey> issue_server_certificate(const CertifiedKey& authorit
   if (!names) return base::forward(names);
   const Key key = make_p256_key();
   base::Result<Certificate> made =
-      make_unsigned(request.common_name, key.get(), now, request.valid_days);
+      make_unsigned(request.common_name, key.get(), now, request.valid_days, random);
   if (!made) return base::forward(made);
   X509* certificate = made->get();
   REKEY_CHECK(X509_set_issuer_name(certificate, X509_get_subject_name(issuer.get())) == 1);

@@ -1,8 +1,7 @@
 // Certificates (RFC 5280): a small CA of our own for ./run, -dev-tls and tests, and reading what is
 // in a certificate. Keys are ECDSA P-256. Any thread.
 //
-// Key pairs and serial numbers come from OpenSSL's own generator: its key generation takes no
-// other source.
+// Key pairs come from OpenSSL's own generator: its key generation takes no other source.
 #pragma once
 
 #include <string>
@@ -11,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "base/secret_bytes.h"
 
 namespace rekey::crypto {
@@ -22,7 +22,8 @@ struct CertifiedKey {
 
 // A self-signed CA that may sign server and client certificates but no other CA.
 base::Result<CertifiedKey> make_certificate_authority(std::string_view common_name,
-                                                      base::WallTime now, int valid_days);
+                                                      base::WallTime now, int valid_days,
+                                                      base::Random& random);
 
 struct ServerCertificateRequest {
   std::string common_name;
@@ -36,7 +37,7 @@ struct ServerCertificateRequest {
 // certificate and for a CA that can't be read.
 base::Result<CertifiedKey> issue_server_certificate(const CertifiedKey& authority,
                                                     const ServerCertificateRequest& request,
-                                                    base::WallTime now);
+                                                    base::WallTime now, base::Random& random);
 
 struct CertificateInfo {
   std::string subject;  // RFC 2253: CN=localhost,O=Example
