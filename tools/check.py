@@ -70,7 +70,7 @@ BANS = [
     Ban("c-string", r"(?<![\w.>])(std::)?(v?sprintf|strn?cpy|strn?cat|strtok|gets|alloca)\s*\(",
         "std::string, std::format_to_n, snprintf"),
     Ban("c-number", r"(?<![\w.>])(std::)?(ato(i|l|ll|f)|strto(l|ul|ll|ull|d))\s*\("
-        r"|\bstd::sto(i|l|ul|ll|ull|d|f)\s*\(", "std::from_chars"),
+        r"|\bstd::sto(i|l|ul|ll|ull|d|f)\s*\(", "std::from_chars", product),
     Ban("shell", r"(?<![\w.>:])(std::|::)?(system|popen|tmpnam|mktemp)\s*\(",
         "posix_spawn; mkstemp"),
     Ban("throw", r"\bthrow\b(?!\s*\()|\bthrow\s*\(", "return fail(...)"),
