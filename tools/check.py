@@ -445,6 +445,13 @@ def files_of(root):
                 yield path
 
 
+def is_checked(path):
+    if path.suffix == "":
+        with path.open("rb") as file:
+            return file.read(2) == b"#!"
+    return path.suffix in TEXT_SUFFIXES or path.name == "CMakeLists.txt"
+
+
 def run(root, update_ratchet=False):
     report = Report()
     layers = Layers(root, report)
@@ -453,7 +460,7 @@ def run(root, update_ratchet=False):
     for path in files_of(root):
         if path.suffix == ".md":
             check_links(root, path, report)
-        if path.suffix not in TEXT_SUFFIXES and path.name != "CMakeLists.txt":
+        if not is_checked(path):
             continue
         count += 1
         file = File(root, path, layers.uses)

@@ -196,6 +196,8 @@ class CheckTest(unittest.TestCase):
     def test_columns(self):
         self.assertEqual(self.rules("src/base/a.cc", "// " + "x" * 97 + "\n"), [])
         self.assertEqual(self.rules("src/base/a.cc", "// " + "x" * 98 + "\n"), ["columns"])
+        (self.root / "src/base/a.cc").unlink()
+        self.assertEqual(self.rules("tools/a", "#!/bin/sh\n" + "x" * 101 + "\n"), ["columns"])
 
     # --- headers and documents
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of the scripts that ./run and ./test are made of, with stand-ins for apt-get, sudo and id."""
+"""Tests of what ./run and ./test are made of, with stand-ins for apt-get, sudo and id."""
 
 import os
 import pathlib
@@ -96,15 +96,16 @@ class BuildTest(ScriptTest):
                    "project(x NONE)\n"
                    "add_custom_command(OUTPUT made COMMAND cat ${CMAKE_SOURCE_DIR}/from > made\n"
                    "  DEPENDS from)\nadd_custom_target(all_of_it ALL DEPENDS made)\n")
-        self.write("one/CMakePresets.json", '{"version": 4, "configurePresets": [{"name": "release",'
+        self.write("one/CMakePresets.json",
+                   '{"version": 4, "configurePresets": [{"name": "release",'
                    '"generator": "Ninja", "binaryDir": "${sourceDir}/build/release"}]}')
         self.write("one/from", "1")
         (self.folder / "one/tools").mkdir()
         shutil.copy(TOP / "tools/build", self.folder / "one/tools/build")
 
     def build(self, checkout="one"):
-        return subprocess.run([self.folder / checkout / "tools/build", "release"], text=True, cwd="/",
-                              stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        return subprocess.run([self.folder / checkout / "tools/build", "release"], text=True,
+                              cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
     def made(self, checkout="one"):
         return (self.folder / checkout / "build/release/made").read_text()
