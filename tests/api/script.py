@@ -6,7 +6,7 @@ METHODS = "GET|PUT|POST|DELETE|LIST|PATCH|HEAD|HELP|SCAN|OPTIONS"
 REQUEST = re.compile(rf"({METHODS}) (\S+)$")
 HEADER = re.compile(r"([A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*):(?: (.*))?$")
 FIELD = re.compile(r"(lease_id|renewable|lease_duration|data|wrap_info|warnings|auth|mount_type): (.*)$")
-EXPECT = re.compile(r"(bao )?=> (\?|skip|\d{3})(?: (any|plain|data|dup|auth|wrap|text))?$")
+EXPECT = re.compile(r"(bao )?=> (\?|skip|[1-5x][0-9x|]+)(?: (any|plain|data|dup|auth|wrap|text|match))?$")
 COMMAND = re.compile(r"(restart|seal|unseal|advance|sleep|wait|as|let|loop|end|repeat|file|reload)\b ?(.*)$")
 SETTING = re.compile(r"(server|storage|listener|config|bao-config|rekey-config): ?(.*)$")
 

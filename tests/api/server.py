@@ -144,7 +144,10 @@ log_level = "info"
         else:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(method, path, body=body or None, headers=headers or {})
+            try:
+                connection.request(method, path, body=body or None, headers=headers or {})
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # a body over the limit may be refused before all of it is sent
             answer = connection.getresponse()
             return answer.status, answer.getheaders(), answer.read()
         except http.client.HTTPException as e:
