@@ -33,7 +33,8 @@ using base::Error;
 using base::ErrorKind;
 using base::Result;
 
-// Of the whole store: grows by 1 with every committed batch that writes. 0: never written.
+// Of the whole store: grows with every committed batch that writes, by 1 in the embedded drivers,
+// by 1 or more in etcd; so compare revisions, don't count with them. 0: never written.
 using Revision = uint64_t;
 
 struct Item {
