@@ -21,11 +21,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/snapshot.h"
-
-namespace rekey::storage {
-class Reader;
-class Store;
-}  // namespace rekey::storage
+#include "storage/store.h"
 
 namespace rekey::barrier {
 
@@ -74,7 +70,7 @@ class Barrier {
                                        const ShareCounts& recovery = {});
 
   // kCorrupt if the keyring row can't be opened with this key. Unsealing twice does nothing.
-  base::Result<void> unseal(storage::Reader& reader, const base::SecretBytes& root_key);
+  base::Result<void> unseal(const base::SecretBytes& root_key);
   // Publishes "no keyring" and lets go of it. Keys are wiped when the last reader has done the
   // same.
   void seal();
@@ -112,12 +108,34 @@ class Barrier {
   base::Result<uint64_t> bump_epoch();
 
  private:
+  struct Row {
+    std::string value;
+    storage::Revision revision = 0;  // 0: absent
+  };
+  base::Result<Row> row(storage::Reader& reader, std::string_view key) const;
+  base::Result<Row> row(std::string_view key) const;  // with a reader of its own
+  base::Result<void> commit(storage::Batch batch);
+  // The keyring and root key now in force; kSealed.
+  struct Open {
+    std::shared_ptr<const Keyring> keyring;
+    base::SecretBytes root_key;
+    uint64_t opened = 0;
+  };
+  base::Result<Open> open() const;
+  base::Result<void> write_keyring(const Keyring& keyring, const base::SecretBytes& root_key,
+                                   uint64_t reserved);
+  base::Result<void> extend_reserve(const Open& now);
+  base::Result<uint32_t> rotate_locked();
+
   storage::Store& store_;
   base::Random& random_;
   const base::Clock& clock_;
   base::Snapshot<Keyring> keyrings_;
-  mutable std::mutex mutex_;                        // everything below, and writing
-  base::SecretBytes root_key_;                      // while unsealed: rotation re-encrypts the row
+  std::mutex writing_;  // one change at a time; held while a commit is waited for
+  // Held for moments only, so that seal() never waits for a disk. Guards all below.
+  mutable std::mutex mutex_;
+  base::SecretBytes root_key_;  // while unsealed: rotation re-encrypts the keyring row
+  uint64_t opened_ = 0;  // how often it was unsealed: tells a change that a seal came between
   std::vector<std::weak_ptr<const Keyring>> past_;  // to tell when they are gone
 };
 

@@ -36,6 +36,9 @@ inline constexpr size_t kValueOverheadBytes = 1 + 4 + 12 + 16;
 
 class Keyring {
  public:
+  class Passkey;  // only this class's own functions make keyrings
+  explicit Keyring(Passkey);
+
   // A first term with new keys.
   static std::shared_ptr<const Keyring> generate(base::Random& random, base::WallTime now);
   // From the plaintext of the keyring row; kCorrupt if it isn't one.
@@ -71,13 +74,12 @@ class Keyring {
 
  private:
   struct Term;
-  Keyring();
   const Term* find(uint32_t number) const;
+  const Term& active() const { return *terms_.back(); }
 
   base::SecretBytes derivation_root_;
-  std::vector<std::unique_ptr<Term>> terms_;  // by number
-  mutable std::atomic<uint64_t> used_{0};     // encryptions under the active term
-  mutable std::atomic<uint64_t> reserved_{0};
+  std::vector<std::shared_ptr<const Term>> terms_;  // by number; the last one is active
+  mutable std::atomic<uint64_t> used_{0};           // encryptions under the active term
 };
 
 }  // namespace rekey::barrier

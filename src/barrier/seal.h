@@ -19,6 +19,8 @@ namespace rekey::barrier {
 
 inline constexpr size_t kRootKeyBytes = 32;
 inline constexpr int kSharesMax = 255;
+inline constexpr size_t kShareBytesMin = 16;
+inline constexpr size_t kShareBytesMax = kRootKeyBytes + 1;
 
 struct ShareCounts {
   int shares = 0;
@@ -30,9 +32,11 @@ struct ShareCounts {
 // "invalid seal configuration: " or the like in front.
 base::Result<void> check_share_counts(const ShareCounts& counts);
 
-// A share as people send it, in hex or base64 (Vault takes both; hex is tried first). kInvalid if
-// it is neither or longer or shorter than any share can be.
+// A share as people send it, in hex or base64 (Vault takes both; hex is tried first). kInvalid
+// "'key' must be a valid hex or base64 string".
 base::Result<base::SecretBytes> decode_share(std::string_view text);
+// What Vault refuses at once, before it counts the share. kInvalid.
+base::Result<void> check_share_length(const base::SecretBytes& share);
 
 // The seal-config row.
 struct SealConfig {
@@ -42,6 +46,8 @@ struct SealConfig {
   std::string key_id;  // of the static key; empty for shamir
   std::string wrapped_root_key;
 
+  // Everything but the wrapped key, in the form that is authenticated together with it.
+  std::string meaning() const;
   std::string dump() const;
   static base::Result<SealConfig> parse(std::string_view row);  // kCorrupt
 };
@@ -81,6 +87,9 @@ class ShamirSeal final : public Seal {
 // The root key under a 32-byte key in a file of the operator's.
 class StaticKeySeal final : public Seal {
  public:
+  class Passkey;  // only open() and create() make one
+  StaticKeySeal(Passkey, base::SecretBytes key);
+
   // Reads `path`: 32 bytes, raw or as hex or base64 text. Refuses a file that others than its owner
   // may read or write, that isn't a regular file, or that belongs to neither us nor root.
   static base::Result<std::unique_ptr<StaticKeySeal>> open(const std::string& path);
@@ -97,7 +106,6 @@ class StaticKeySeal final : public Seal {
                                          const base::SecretBytes& unseal_key) const override;
 
  private:
-  explicit StaticKeySeal(base::SecretBytes key);
   base::SecretBytes key_;
   std::string key_id_;
 };

@@ -20,11 +20,7 @@
 #include "barrier/keyring.h"
 #include "base/error.h"
 #include "base/random.h"
-
-namespace rekey::storage {
-class Reader;
-struct Batch;
-}  // namespace rekey::storage
+#include "storage/store.h"
 
 namespace rekey::barrier {
 
@@ -57,6 +53,9 @@ class Txn {
   using Writes = std::map<std::string, std::optional<std::string>, std::less<>>;
 
   base::Result<std::optional<std::string>> read(std::string_view key, bool as_condition);
+  // False for a name of the store of which the writes leave nothing.
+  base::Result<bool> is_shown(std::string_view prefix, std::string_view name);
+  std::vector<std::string> written_children(std::string_view prefix, std::string_view after) const;
 
   storage::Reader& reader_;
   const Keyring& keyring_;

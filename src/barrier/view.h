@@ -1,10 +1,11 @@
 // View: one prefix of a Txn, which can't be left. It is all that an engine sees of the store.
 //
-// Keys are names under the prefix. The store has no folders to climb, so ".." could not lead out;
-// keys with it are refused all the same, as Vault refuses them, because a client or a proxy might
-// have normalised them already. Refused with kInvalid: an empty key, a NUL byte, invalid UTF-8, a
-// ".." anywhere ("relative paths not supported"), a key that is too long for the store and, for
-// put, one that ends in '/'. Same thread and life as the Txn.
+// Keys are names under the prefix, any valid UTF-8. The store has no folders to climb, so "..", as
+// a segment could not lead out; it is refused all the same, because a client or a proxy may have
+// normalised such a path on the way and two names would mean one thing. Refused with kInvalid: an
+// empty key, a NUL byte, invalid UTF-8, a segment that is empty, "." or "..", a key that ends in
+// '/'; and with kTooLarge one that is longer, with the prefix, than a store takes.
+// Same thread and life as the Txn.
 #pragma once
 
 #include <optional>
@@ -37,7 +38,8 @@ class View {
   const std::string& prefix() const { return prefix_; }
 
  private:
-  base::Result<std::string> full_key(std::string_view key) const;
+  enum class Shape { kKey, kFolder };
+  base::Result<std::string> full_key(std::string_view key, Shape shape) const;
 
   Txn& txn_;
   std::string prefix_;

@@ -1,0 +1,390 @@
+#include "barrier/barrier.h"
+
+#include <string>
+#include <utility>
+
+#include "barrier/sealed_blob.h"
+#include "base/check.h"
+#include "base/codec.h"
+#include "crypto/digest.h"
+
+namespace rekey::barrier {
+
+using base::ErrorKind;
+using base::SecretBytes;
+
+namespace {
+
+constexpr uint8_t kRecoveryVersion = 1;
+
+std::unexpected<base::Error> sealed_error(
+    std::source_location where = std::source_location::current()) {
+  return base::fail(ErrorKind::kSealed, "Vault is sealed", {}, where);
+}
+
+std::unexpected<base::Error> with_prefix(
+    std::string_view prefix, const base::Error& error,
+    std::source_location where = std::source_location::current()) {
+  return base::fail(error.kind(), std::string(prefix) + error.message(), error.detail(), where);
+}
+
+struct Recovery {
+  ShareCounts counts;
+  std::string digest;
+};
+
+std::string dump_recovery(const NewRecovery& recovery) {
+  std::string out(1, static_cast<char>(kRecoveryVersion));
+  base::append_u16(out, static_cast<uint16_t>(recovery.counts.shares));
+  base::append_u16(out, static_cast<uint16_t>(recovery.counts.threshold));
+  out += crypto::as_bytes(crypto::sha256(recovery.key.reveal()));
+  return out;
+}
+
+base::Result<Recovery> parse_recovery(std::string_view row) {
+  base::ByteReader reader(row);
+  uint8_t version = 0;
+  uint16_t shares = 0;
+  uint16_t threshold = 0;
+  std::string_view digest;
+  if (!reader.u8(version) || version != kRecoveryVersion || !reader.u16(shares) ||
+      !reader.u16(threshold) || !reader.bytes(sizeof(crypto::Sha256Digest), digest) ||
+      !reader.done()) {
+    return base::fail(ErrorKind::kCorrupt, "the recovery configuration can't be read");
+  }
+  return Recovery{.counts = {.shares = shares, .threshold = threshold},
+                  .digest = std::string(digest)};
+}
+
+base::Result<uint64_t> parse_epoch(std::string_view row) {
+  base::ByteReader reader(row);
+  uint64_t epoch = 0;
+  if (!reader.u64(epoch) || !reader.done()) {
+    return base::fail(ErrorKind::kCorrupt, "the epoch can't be read");
+  }
+  return epoch;
+}
+
+storage::Put put(std::string_view key, std::string value) {
+  return {.key = std::string(key), .value = std::move(value)};
+}
+
+storage::Condition condition(std::string_view key, storage::Revision revision) {
+  return {.key = std::string(key), .revision = revision};
+}
+
+}  // namespace
+
+Barrier::Barrier(storage::Store& store, base::Random& random, const base::Clock& clock)
+    : store_(store), random_(random), clock_(clock) {}
+
+Barrier::~Barrier() = default;
+
+base::Result<Barrier::Row> Barrier::row(storage::Reader& reader, std::string_view key) const {
+  base::Result<std::optional<storage::Item>> item = reader.get(key);
+  if (!item) return base::forward(item);
+  if (!item->has_value()) return Row{};
+  return Row{.value = std::string((*item)->value), .revision = (*item)->revision};
+}
+
+base::Result<Barrier::Row> Barrier::row(std::string_view key) const {
+  base::Result<std::unique_ptr<storage::Reader>> reader = store_.open_reader();
+  if (!reader) return base::forward(reader);
+  return row(**reader, key);
+}
+
+base::Result<void> Barrier::commit(storage::Batch batch) {
+  base::Result<storage::Revision> done = store_.commit_and_wait(std::move(batch));
+  if (!done) return base::forward(done);
+  return {};
+}
+
+base::Result<bool> Barrier::initialized(storage::Reader& reader) const {
+  base::Result<Row> found = row(reader, kKeyringRow);
+  if (!found) return base::forward(found);
+  return found->revision != 0;
+}
+
+base::Result<SealConfig> Barrier::seal_config(storage::Reader& reader) const {
+  base::Result<Row> found = row(reader, kSealConfigRow);
+  if (!found) return base::forward(found);
+  if (found->revision == 0) {
+    return base::fail(ErrorKind::kUninitialized, "Vault is not initialized");
+  }
+  return SealConfig::parse(found->value);
+}
+
+base::Result<Initialized> Barrier::initialize(const Seal& seal, const ShareCounts& counts,
+                                              const ShareCounts& recovery) {
+  std::lock_guard lock(writing_);
+  Initialized made;
+  made.root_key = random_.secret(kRootKeyBytes);
+  base::Result<WrappedRootKey> wrapped = seal.wrap(made.root_key, counts, random_);
+  if (!wrapped) return with_prefix("invalid seal configuration: ", wrapped.error());
+  made.shares = std::move(wrapped->shares);
+
+  const auto keyring = Keyring::generate(random_, clock_.wall());
+  keyring->extend_reserve(kEncryptionReserve);
+  storage::Batch batch;
+  batch.conditions.push_back(condition(kKeyringRow, 0));
+  batch.conditions.push_back(condition(kSealConfigRow, 0));
+  batch.puts.push_back(
+      put(kKeyringRow, seal_blob(made.root_key, kKeyringRow,
+                                 keyring->serialize(kEncryptionReserve).reveal(), random_)));
+  batch.puts.push_back(put(kSealConfigRow, wrapped->config.dump()));
+  if (!seal.needs_shares() && recovery.shares > 0) {
+    NewRecovery next{.counts = recovery, .key = random_.secret(kRootKeyBytes), .shares = {}};
+    base::Result<std::vector<SecretBytes>> shares = split_secret(next.key, recovery, random_);
+    if (!shares) return with_prefix("invalid recovery configuration: ", shares.error());
+    made.recovery_shares = std::move(*shares);
+    base::Result<std::string> value = keyring->encrypt(kRecoveryRow, dump_recovery(next), random_);
+    if (!value) return base::forward(value);
+    batch.puts.push_back(put(kRecoveryRow, std::move(*value)));
+  }
+  base::Result<void> written = commit(std::move(batch));
+  if (!written && written.error().kind() == ErrorKind::kConflict) {
+    return base::fail(ErrorKind::kPrecondition, "Vault is already initialized");
+  }
+  if (!written) return base::forward(written);
+  return made;
+}
+
+base::Result<void> Barrier::unseal(const SecretBytes& root_key) {
+  std::lock_guard lock(writing_);
+  if (!sealed()) return {};
+  base::Result<Row> found = row(kKeyringRow);
+  if (!found) return base::forward(found);
+  if (found->revision == 0) {
+    return base::fail(ErrorKind::kUninitialized, "Vault is not initialized");
+  }
+  base::Result<SecretBytes> plaintext = open_blob(root_key, kKeyringRow, found->value);
+  if (!plaintext) {
+    return base::fail(ErrorKind::kCorrupt, "the keyring can't be opened",
+                      "row core/keyring does not authenticate under the unwrapped root key");
+  }
+  base::Result<std::shared_ptr<const Keyring>> keyring = Keyring::parse(plaintext->reveal());
+  if (!keyring) return base::forward(keyring);
+  Open now{.keyring = *keyring, .root_key = root_key.clone()};
+  {
+    std::lock_guard keys(mutex_);
+    root_key_ = root_key.clone();
+    now.opened = ++opened_;
+    past_.push_back(*keyring);
+    keyrings_.publish(std::move(*keyring));
+  }
+  // A store that takes no writes can still be read: nothing can be encrypted until tend() succeeds.
+  (void)extend_reserve(now);
+  return {};
+}
+
+void Barrier::seal() {
+  std::lock_guard keys(mutex_);
+  root_key_.wipe();
+  keyrings_.publish(nullptr);
+}
+
+bool Barrier::wiped() const {
+  const std::shared_ptr<const Keyring> now = keyring();
+  std::lock_guard keys(mutex_);
+  for (const std::weak_ptr<const Keyring>& past : past_) {
+    if (const auto alive = past.lock(); alive != nullptr && alive != now) return false;
+  }
+  return now == nullptr;
+}
+
+base::Result<Barrier::Open> Barrier::open() const {
+  std::lock_guard keys(mutex_);
+  std::shared_ptr<const Keyring> keyring = keyrings_.get();
+  if (keyring == nullptr) return sealed_error();
+  return Open{.keyring = std::move(keyring), .root_key = root_key_.clone(), .opened = opened_};
+}
+
+base::Result<void> Barrier::write_keyring(const Keyring& keyring, const SecretBytes& root_key,
+                                          uint64_t reserved) {
+  base::Result<Row> found = row(kKeyringRow);
+  if (!found) return base::forward(found);
+  storage::Batch batch;
+  batch.conditions.push_back(condition(kKeyringRow, found->revision));
+  batch.puts.push_back(put(kKeyringRow, seal_blob(root_key, kKeyringRow,
+                                                  keyring.serialize(reserved).reveal(), random_)));
+  return commit(std::move(batch));
+}
+
+base::Result<void> Barrier::extend_reserve(const Open& now) {
+  const uint64_t reserved = now.keyring->encryptions() + kEncryptionReserve;
+  base::Result<void> written = write_keyring(*now.keyring, now.root_key, reserved);
+  if (!written) return base::forward(written);
+  now.keyring->extend_reserve(reserved);
+  return {};
+}
+
+base::Result<uint32_t> Barrier::rotate() {
+  std::lock_guard lock(writing_);
+  return rotate_locked();
+}
+
+base::Result<uint32_t> Barrier::rotate_locked() {
+  base::Result<Open> now = open();
+  if (!now) return base::forward(now);
+  std::shared_ptr<const Keyring> next = now->keyring->with_new_term(random_, clock_.wall());
+  base::Result<void> written = write_keyring(*next, now->root_key, kEncryptionReserve);
+  if (!written) return base::forward(written);
+  next->extend_reserve(kEncryptionReserve);
+  const uint32_t term = next->active_term();
+  std::lock_guard keys(mutex_);
+  // Sealed while the disk worked: the term is there at the next unseal.
+  if (keyrings_.get() == nullptr || opened_ != now->opened) return term;
+  std::erase_if(past_, [](const auto& past) { return past.expired(); });
+  past_.push_back(next);
+  keyrings_.publish(std::move(next));
+  return term;
+}
+
+base::Result<void> Barrier::tend() {
+  std::lock_guard lock(writing_);
+  base::Result<Open> now = open();
+  if (!now) return base::forward(now);
+  const uint64_t used = now->keyring->encryptions();
+  if (used >= kTermEncryptionsDue) {
+    base::Result<uint32_t> rotated = rotate_locked();
+    if (!rotated) return base::forward(rotated);
+    return {};
+  }
+  if (used + kEncryptionReserve / 2 < now->keyring->encryptions_reserved()) return {};
+  return extend_reserve(*now);
+}
+
+base::Result<KeyStatus> Barrier::key_status() const {
+  const std::shared_ptr<const Keyring> now = keyring();
+  if (now == nullptr) return sealed_error();
+  return KeyStatus{.term = now->active_term(),
+                   .install_time = now->install_time(),
+                   .encryptions = now->encryptions()};
+}
+
+base::Result<void> Barrier::verify_unseal_key(storage::Reader& reader, const Seal& seal,
+                                              const SecretBytes& unseal_key) const {
+  base::Result<SealConfig> config = seal_config(reader);
+  if (!config) return base::forward(config);
+  base::Result<SecretBytes> root_key = seal.unwrap(*config, unseal_key);
+  if (!root_key) return base::forward(root_key);
+  return {};
+}
+
+base::Result<std::optional<ShareCounts>> Barrier::recovery_counts(storage::Reader& reader) const {
+  const std::shared_ptr<const Keyring> now = keyring();
+  if (now == nullptr) return sealed_error();
+  base::Result<Row> found = row(reader, kRecoveryRow);
+  if (!found) return base::forward(found);
+  if (found->revision == 0) return std::nullopt;
+  base::Result<std::string> plaintext = now->decrypt(kRecoveryRow, found->value);
+  if (!plaintext) return base::forward(plaintext);
+  base::Result<Recovery> recovery = parse_recovery(*plaintext);
+  if (!recovery) return base::forward(recovery);
+  return recovery->counts;
+}
+
+base::Result<void> Barrier::verify_recovery_key(storage::Reader& reader,
+                                                const SecretBytes& key) const {
+  const std::shared_ptr<const Keyring> now = keyring();
+  if (now == nullptr) return sealed_error();
+  base::Result<Row> found = row(reader, kRecoveryRow);
+  if (!found) return base::forward(found);
+  if (found->revision == 0) return base::fail(ErrorKind::kNotFound, "there is no recovery key");
+  base::Result<std::string> plaintext = now->decrypt(kRecoveryRow, found->value);
+  if (!plaintext) return base::forward(plaintext);
+  base::Result<Recovery> recovery = parse_recovery(*plaintext);
+  if (!recovery) return base::forward(recovery);
+  const crypto::Sha256Digest digest = crypto::sha256(key.reveal());
+  if (!base::equal_constant_time(crypto::as_bytes(digest), recovery->digest)) {
+    return base::fail(ErrorKind::kInvalid, "recovery key does not match submitted values");
+  }
+  return {};
+}
+
+base::Result<NewSeal> Barrier::prepare_seal(const Seal& seal, const ShareCounts& counts) {
+  NewSeal next;
+  next.root_key = random_.secret(kRootKeyBytes);
+  base::Result<WrappedRootKey> wrapped = seal.wrap(next.root_key, counts, random_);
+  if (!wrapped) return base::forward(wrapped);
+  next.config = std::move(wrapped->config);
+  next.shares = std::move(wrapped->shares);
+  return next;
+}
+
+base::Result<void> Barrier::apply(const NewSeal& next) {
+  std::lock_guard lock(writing_);
+  base::Result<Open> now = open();
+  if (!now) return base::forward(now);
+  base::Result<Row> keyring_row = row(kKeyringRow);
+  if (!keyring_row) return base::forward(keyring_row);
+  base::Result<Row> config_row = row(kSealConfigRow);
+  if (!config_row) return base::forward(config_row);
+  const SecretBytes plaintext = now->keyring->serialize(now->keyring->encryptions_reserved());
+  storage::Batch batch;
+  batch.conditions.push_back(condition(kKeyringRow, keyring_row->revision));
+  batch.conditions.push_back(condition(kSealConfigRow, config_row->revision));
+  batch.puts.push_back(
+      put(kKeyringRow, seal_blob(next.root_key, kKeyringRow, plaintext.reveal(), random_)));
+  batch.puts.push_back(put(kSealConfigRow, next.config.dump()));
+  base::Result<void> written = commit(std::move(batch));
+  if (!written) return base::forward(written);
+  std::lock_guard keys(mutex_);
+  if (!root_key_.empty()) root_key_ = next.root_key.clone();
+  return {};
+}
+
+base::Result<NewRecovery> Barrier::prepare_recovery(const ShareCounts& counts) {
+  NewRecovery next{.counts = counts, .key = random_.secret(kRootKeyBytes), .shares = {}};
+  base::Result<std::vector<SecretBytes>> shares = split_secret(next.key, counts, random_);
+  if (!shares) return base::forward(shares);
+  next.shares = std::move(*shares);
+  return next;
+}
+
+base::Result<void> Barrier::apply(const NewRecovery& next) {
+  std::lock_guard lock(writing_);
+  base::Result<Open> now = open();
+  if (!now) return base::forward(now);
+  base::Result<std::string> value =
+      now->keyring->encrypt(kRecoveryRow, dump_recovery(next), random_);
+  if (!value) return base::forward(value);
+  storage::Batch batch;
+  batch.puts.push_back(put(kRecoveryRow, std::move(*value)));
+  return commit(std::move(batch));
+}
+
+base::Result<uint64_t> Barrier::epoch(storage::Reader& reader) const {
+  const std::shared_ptr<const Keyring> now = keyring();
+  if (now == nullptr) return sealed_error();
+  base::Result<Row> found = row(reader, kEpochRow);
+  if (!found) return base::forward(found);
+  if (found->revision == 0) return 0;
+  base::Result<std::string> plaintext = now->decrypt(kEpochRow, found->value);
+  if (!plaintext) return base::forward(plaintext);
+  return parse_epoch(*plaintext);
+}
+
+base::Result<uint64_t> Barrier::bump_epoch() {
+  std::lock_guard lock(writing_);
+  base::Result<Open> now = open();
+  if (!now) return base::forward(now);
+  base::Result<std::unique_ptr<storage::Reader>> reader = store_.open_reader();
+  if (!reader) return base::forward(reader);
+  base::Result<uint64_t> before = epoch(**reader);
+  if (!before) return base::forward(before);
+  base::Result<Row> found = row(**reader, kEpochRow);
+  if (!found) return base::forward(found);
+  std::string plaintext;
+  base::append_u64(plaintext, *before + 1);
+  base::Result<std::string> value = now->keyring->encrypt(kEpochRow, plaintext, random_);
+  if (!value) return base::forward(value);
+  storage::Batch batch;
+  batch.conditions.push_back(condition(kEpochRow, found->revision));
+  batch.puts.push_back(put(kEpochRow, std::move(*value)));
+  base::Result<void> written = commit(std::move(batch));
+  if (!written) return base::forward(written);
+  return *before + 1;
+}
+
+}  // namespace rekey::barrier

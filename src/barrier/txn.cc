@@ -1,0 +1,170 @@
+#include "barrier/txn.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace rekey::barrier {
+namespace {
+
+constexpr size_t kPageNames = 1000;  // how much of a long listing is asked of the store at a time
+
+bool starts_with(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
+
+// The name directly under a prefix that `rest`, a key without it, appears as.
+std::string_view child_of(std::string_view rest) {
+  const size_t slash = rest.find('/');
+  return slash == std::string_view::npos ? rest : rest.substr(0, slash + 1);
+}
+
+}  // namespace
+
+Txn::Txn(storage::Reader& reader, const Keyring& keyring, base::Random& random)
+    : reader_(reader), keyring_(keyring), random_(random) {}
+
+base::Result<std::optional<std::string>> Txn::get(std::string_view key) { return read(key, true); }
+
+base::Result<std::optional<std::string>> Txn::peek(std::string_view key) {
+  return read(key, false);
+}
+
+base::Result<std::optional<std::string>> Txn::read(std::string_view key, bool as_condition) {
+  if (const auto write = writes_.find(key); write != writes_.end()) return write->second;
+  base::Result<std::optional<storage::Item>> item = reader_.get(key);
+  if (!item) return base::forward(item);
+  if (as_condition) {
+    // The first revision counts. If the reader was moved on in between and the row has changed,
+    // the commit has to fail, because an earlier decision rests on the old value.
+    conditions_.try_emplace(std::string(key), item->has_value() ? (*item)->revision : 0);
+  }
+  if (!item->has_value()) return std::nullopt;
+  base::Result<std::string> plaintext = keyring_.decrypt(key, (*item)->value);
+  if (!plaintext) return base::forward(plaintext);
+  return std::optional<std::string>(std::move(*plaintext));
+}
+
+void Txn::put(std::string_view key, std::string plaintext) {
+  writes_.insert_or_assign(std::string(key), std::move(plaintext));
+}
+
+void Txn::erase(std::string_view key) { writes_.insert_or_assign(std::string(key), std::nullopt); }
+
+base::Result<bool> Txn::is_shown(std::string_view prefix, std::string_view name) {
+  const std::string full = std::string(prefix) + std::string(name);
+  if (!name.ends_with('/')) {
+    const auto write = writes_.find(full);
+    return write == writes_.end() || write->second.has_value();
+  }
+  const auto first = writes_.lower_bound(full);
+  if (first == writes_.end() || !starts_with(first->first, full)) return true;  // nothing erased
+  // A folder is there as long as one key under it is left.
+  std::string after;
+  while (true) {
+    base::Result<std::vector<std::string>> keys = reader_.scan(full, after, kPageNames);
+    if (!keys) return base::forward(keys);
+    for (const std::string& key : *keys) {
+      const auto write = writes_.find(key);
+      if (write == writes_.end() || write->second.has_value()) return true;
+    }
+    if (keys->size() < kPageNames) return false;
+    after = keys->back();
+  }
+}
+
+std::vector<std::string> Txn::written_children(std::string_view prefix,
+                                               std::string_view after) const {
+  std::vector<std::string> names;
+  for (auto write = writes_.lower_bound(prefix);
+       write != writes_.end() && starts_with(write->first, prefix); ++write) {
+    if (!write->second.has_value()) continue;
+    const std::string_view name = child_of(std::string_view(write->first).substr(prefix.size()));
+    if (name.empty() || name <= after) continue;
+    // A name is the beginning of its keys, so names come in order and the keys of one together.
+    if (names.empty() || names.back() != name) names.emplace_back(name);
+  }
+  return names;
+}
+
+base::Result<std::vector<std::string>> Txn::list(std::string_view prefix, std::string_view after,
+                                                 size_t limit) {
+  REKEY_CHECK(prefix.empty() || prefix.ends_with('/'));
+  const size_t wanted = limit == 0 ? SIZE_MAX : limit;
+  std::vector<std::string> mine = written_children(prefix, after);
+  std::vector<std::string> names;
+  std::string from(after);
+  size_t next_mine = 0;
+  bool more = true;
+  while (more && names.size() < wanted) {
+    const size_t page = std::min(kPageNames, wanted - names.size());
+    base::Result<std::vector<std::string>> stored = reader_.list(prefix, from, page);
+    if (!stored) return base::forward(stored);
+    more = stored->size() == page;
+    for (std::string& name : *stored) {
+      from = name;
+      base::Result<bool> shown = is_shown(prefix, name);
+      if (!shown) return base::forward(shown);
+      while (next_mine < mine.size() && mine[next_mine] < name) {
+        names.push_back(std::move(mine[next_mine++]));
+      }
+      if (next_mine < mine.size() && mine[next_mine] == name) next_mine++, *shown = true;
+      if (*shown) names.push_back(std::move(name));
+    }
+  }
+  if (!more) {
+    while (next_mine < mine.size()) names.push_back(std::move(mine[next_mine++]));
+  }
+  if (names.size() > wanted) names.resize(wanted);
+  return names;
+}
+
+base::Result<void> Txn::scan(std::string_view prefix, std::string_view after, const Visit& visit) {
+  std::string from(after);
+  bool more = true;
+  while (more) {
+    base::Result<std::vector<std::string>> stored = reader_.scan(prefix, from, kPageNames);
+    if (!stored) return base::forward(stored);
+    more = stored->size() == kPageNames;
+    // Written keys up to the end of this page, or all that are left on the last one.
+    std::vector<std::string> keys = std::move(*stored);
+    const std::string end = keys.empty() ? std::string() : keys.back();
+    for (auto write = writes_.upper_bound(std::max(from, std::string(prefix)));
+         write != writes_.end() && starts_with(write->first, prefix); ++write) {
+      if (more && write->first > end) break;
+      keys.push_back(write->first);
+    }
+    if (from < prefix && writes_.contains(prefix)) keys.emplace_back(prefix);
+    std::sort(keys.begin(), keys.end());
+    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+    for (const std::string& key : keys) {
+      base::Result<std::optional<std::string>> value = read(key, false);
+      if (!value) return base::forward(value);
+      if (value->has_value() && !visit(key, **value)) return {};
+    }
+    from = end;
+  }
+  return {};
+}
+
+base::Result<storage::Batch> Txn::take_batch() {
+  storage::Batch batch;
+  for (const auto& [key, plaintext] : writes_) {
+    if (!plaintext.has_value()) {
+      batch.deletes.push_back(key);
+      continue;
+    }
+    base::Result<std::string> value = keyring_.encrypt(key, *plaintext, random_);
+    if (!value) return base::forward(value);
+    batch.puts.push_back({.key = key, .value = std::move(*value)});
+  }
+  for (const auto& [key, revision] : conditions_) {
+    batch.conditions.push_back({.key = key, .revision = revision});
+  }
+  writes_.clear();
+  conditions_.clear();
+  return batch;
+}
+
+}  // namespace rekey::barrier
