@@ -156,7 +156,7 @@ Result<void> walk_file(const std::string& path, BackupReport& report) {
 
 // Gives the present store a second name that is still free: data.mdb.before-restore-1, -2, ...
 Result<std::string> keep_present(const DataFolder& folder) {
-  constexpr int kKeptMax = 1'000;
+  constexpr int kKeptMax = 1'000;  // old stores kept beside the present one
   const std::string present = folder.file("data.mdb");
   for (int number = 1; number <= kKeptMax; ++number) {
     const std::string kept = present + ".before-restore-" + std::to_string(number);

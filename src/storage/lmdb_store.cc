@@ -201,17 +201,16 @@ Result<std::unique_ptr<LmdbStore>> LmdbStore::open(const LmdbOptions& options,
   }
   // data.mdb may be new, also after a crash between its making and this.
   if (auto synced = folder->sync(); !synced) return base::forward(synced);
-  std::unique_ptr<LmdbStore> store(
-      new LmdbStore(std::move(*folder), std::move(*env), databases, clock, log));
+  auto store = std::make_unique<LmdbStore>(Opened{std::move(*folder), std::move(*env), databases},
+                                           clock, log);
   if (auto started = store->start(); !started) return base::forward(started);
   return store;
 }
 
-LmdbStore::LmdbStore(DataFolder folder, EnvPtr env, Databases databases, const base::Clock& clock,
-                     const base::Log& log)
-    : folder_(std::move(folder)),
-      env_(std::move(env)),
-      databases_(databases),
+LmdbStore::LmdbStore(Opened opened, const base::Clock& clock, const base::Log& log)
+    : folder_(std::move(opened.folder)),
+      env_(std::move(opened.env)),
+      databases_(opened.databases),
       clock_(clock),
       log_(log) {}
 

@@ -31,14 +31,16 @@ namespace rekey::storage {
 // Address space, not disk: the file grows with what is written. Growing the map needs a moment
 // without any snapshot, so the first one is far larger than most stores ever get.
 inline constexpr uint64_t kMapBytesFirst = uint64_t{64} << 30;
-inline constexpr uint64_t kMapBytesMax = uint64_t{16} << 40;
-inline constexpr std::chrono::milliseconds kMapGrowWaitMax{5'000};
-inline constexpr unsigned kReadersMax = 1'024;
-// One turn of the writer: bounds what a batch at the end of the turn waits for.
+inline constexpr uint64_t kMapBytesMax = uint64_t{16} << 40;  // the store's greatest size
+inline constexpr std::chrono::milliseconds kMapGrowWaitMax{
+    5'000};                                     // ms, for the last snapshot to end
+inline constexpr unsigned kReadersMax = 1'024;  // io threads, pool threads and backups together
+// One turn of the writer; bounds what a batch at the end of the turn waits for.
 inline constexpr size_t kTurnOpsMax = 32'768;
-inline constexpr size_t kTurnBytesMax = 64u << 20;
+inline constexpr size_t kTurnBytesMax = 64u << 20;  // or one batch, if it alone is larger
+// Writes that wait for the disk; beyond either, commits fail with kUnavailable.
 inline constexpr size_t kQueueBatchesMax = 65'536;
-inline constexpr size_t kQueueBytesMax = 256u << 20;
+inline constexpr size_t kQueueBytesMax = 256u << 20;  // keys and values of what waits
 
 struct LmdbOptions {
   std::string folder;
@@ -53,12 +55,20 @@ using BackupSink = std::function<Result<void>(std::string_view)>;
 using OnBackupProgress = std::function<void(BackupProgress)>;
 
 class LmdbStore final : public Store {
+ private:
+  struct Opened {  // private, so that only open() can construct a store
+    DataFolder folder;
+    EnvPtr env;
+    Databases databases;
+  };
+
  public:
   // Opens the store in `options.folder`, or makes one there. `clock` and `log` outlive it. Fails
   // with kUnavailable if another process has the folder, kUnsupported if a newer program wrote the
   // store, kCorrupt if it is damaged or something else; nothing is changed then.
   static Result<std::unique_ptr<LmdbStore>> open(const LmdbOptions& options,
                                                  const base::Clock& clock, const base::Log& log);
+  LmdbStore(Opened opened, const base::Clock& clock, const base::Log& log);
   ~LmdbStore() override;
 
   const Limits& limits() const override { return kEmbeddedLimits; }
@@ -85,9 +95,6 @@ class LmdbStore final : public Store {
     Result<Revision> outcome = Revision{0};
   };
   using Turn = std::vector<Queued>;
-
-  LmdbStore(DataFolder folder, EnvPtr env, Databases databases, const base::Clock& clock,
-            const base::Log& log);
 
   Result<void> start();
   void write_loop();
