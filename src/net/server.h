@@ -37,9 +37,6 @@ struct ServerStatistics {
   uint64_t turns = 0;  // of the loops that handled at least one request
 };
 
-class EventLoop;
-class Listener;
-
 class Server {
  public:
   // Called once for each loop before its thread starts; the server owns what it makes.
@@ -69,13 +66,13 @@ class Server {
   // What is listened on, one for each listener: "127.0.0.1:8200", "[::1]:8200" or a socket's path.
   std::vector<std::string> addresses() const;
   ServerStatistics statistics() const;
-  size_t loop_count() const { return loops_.size(); }
+  size_t loop_count() const;
   Loop& loop(size_t index);
 
  private:
+  struct Parts;
   Server();
-  std::vector<std::shared_ptr<Listener>> listeners_;
-  std::vector<std::unique_ptr<EventLoop>> loops_;
+  std::unique_ptr<Parts> parts_;
 };
 
 // OpenSSL's own memory is wiped when it is freed. Called once, from main, before anything else uses
