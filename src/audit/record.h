@@ -18,11 +18,12 @@
 namespace rekey::audit {
 
 inline constexpr size_t kHasherKeyBytes = 32;
-// Beyond this many leaves in one body, or this depth, the rest is kept by digest only: what a
-// request pays for its record is bounded.
+// The first so many leaves of a body are hashed one by one, down to this depth; what is deeper
+// counts as one leaf, what is beyond is covered by one hash of the whole. So what a request pays is
+// bounded.
 inline constexpr size_t kHashedLeavesMax = 64;
 inline constexpr size_t kHashedDepthMax = 16;
-// Strings that a client chose (path, user agent, display name) are cut here; the cut says so.
+// Text members (path, user agent, display name ...) are cut at this length in JSON; "..." says so.
 inline constexpr size_t kFieldBytesMax = 2'048;
 
 // Keyed hashes of values. The same value gives the same hash for the life of the log.
@@ -64,6 +65,7 @@ struct RecordInput {
   uint64_t version = 0;   // of the secret, where there is one
 
   std::string_view entity_id;
+  std::string_view token;  // as presented; only its keyed hash gets in
   std::string_view token_accessor;
   std::string_view display_name;
   std::string_view auth_mount;
