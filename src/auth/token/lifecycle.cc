@@ -1,0 +1,197 @@
+// auth/token/renew*, revoke*, tidy.
+#include <algorithm>
+
+#include "auth/token/token_backend.h"
+#include "logical/answer.h"
+#include "pipeline/call_context.h"
+
+namespace rekey::auth::token {
+namespace {
+
+using base::ErrorKind;
+using base::Result;
+using identity::Token;
+using logical::Context;
+using logical::Field;
+using logical::FieldType;
+using logical::Operation;
+using logical::Response;
+using pipeline::CallContext;
+
+int64_t seconds(base::Duration duration) { return duration.count() / 1'000'000'000; }
+
+Result<Response> renew(CallContext& context, Token token, std::string_view text) {
+  const int64_t now =
+      std::chrono::floor<std::chrono::seconds>(context.clock.wall()).time_since_epoch().count();
+  Response response;
+  int64_t ttl = 0;
+  if (token.expires_s != 0) {
+    if (!token.renewable) return logical::bad_request("lease is not renewable");
+    const int64_t longest = seconds(context.lease_limits.max_lease_ttl);
+    const int64_t asked = seconds(context.fields.duration("increment").value_or(base::Duration{}));
+    const int64_t usual = token.creation_ttl_s > 0
+                              ? token.creation_ttl_s
+                              : seconds(context.lease_limits.default_lease_ttl);
+    int64_t until = now + (token.period_s > 0 ? token.period_s : asked > 0 ? asked : usual);
+    if (token.period_s == 0 && until > token.created_s + longest) {
+      until = token.created_s + longest;
+      response.warnings.push_back("TTL was capped at the mount's maximum");
+    }
+    if (token.explicit_max_ttl_s > 0 && until > token.created_s + token.explicit_max_ttl_s) {
+      until = token.created_s + token.explicit_max_ttl_s;
+      response.warnings.push_back("TTL was capped at the token's explicit maximum");
+    }
+    const int64_t old_expires = token.expires_s;
+    token.expires_s = std::max(until, now + 1);
+    token.last_renewal_s = now;
+    context.tokens().update(token, old_expires);
+    ttl = token.expires_s - now;
+  }
+  logical::Auth auth;
+  auth.client_token = text;
+  auth.accessor = token.accessor;
+  auth.policies = token.policies;
+  auth.token_policies = token.policies;
+  auth.metadata = token.meta;
+  auth.lease_duration_s = ttl;
+  auth.renewable = token.renewable && token.expires_s != 0;
+  auth.entity_id = token.entity_id;
+  auth.orphan = token.orphan;
+  auth.num_uses = token.num_uses;
+  response.auth = std::move(auth);
+  return response;
+}
+
+// The token that a request names, if it is still good.
+Result<Token> find(CallContext& context, std::string_view text) {
+  if (text.starts_with(identity::kBatchPrefix)) {
+    return logical::bad_request("batch tokens cannot be renewed or revoked");
+  }
+  auto token = context.tokens().find(text);
+  if (!token) return forward(token);
+  if (!*token || (*token)->expired(context.clock.wall()) ||
+      context.state->cutoffs->revokes(**token)) {
+    return logical::bad_request("token not found");
+  }
+  return std::move(**token);
+}
+
+Result<Token> find_by_accessor(CallContext& context) {
+  const std::string_view accessor = context.fields.text("accessor");
+  if (accessor.empty()) return logical::bad_request("missing accessor");
+  auto token = context.tokens().find_by_accessor(accessor);
+  if (!token) return forward(token);
+  if (!*token || context.state->cutoffs->revokes(**token)) {
+    return base::fail(ErrorKind::kDenied, "invalid accessor");
+  }
+  return std::move(**token);
+}
+
+Result<Response> renew_token(Context& context) {
+  CallContext& call = CallContext::of(context);
+  const std::string_view text = context.fields.text("token");
+  if (text.empty()) return logical::bad_request("missing token ID");
+  auto token = find(call, text);
+  if (!token) return forward(token);
+  return renew(call, std::move(*token), text);
+}
+
+Result<Response> renew_self(Context& context) {
+  CallContext& call = CallContext::of(context);
+  auto token = find(call, context.request.token);
+  if (!token) return forward(token);
+  return renew(call, std::move(*token), context.request.token);
+}
+
+Result<Response> renew_accessor(Context& context) {
+  CallContext& call = CallContext::of(context);
+  auto token = find_by_accessor(call);
+  if (!token) return forward(token);
+  return renew(call, std::move(*token), "");
+}
+
+Result<Response> revoke(CallContext& context, pipeline::Keeper& keeper, const Token& token,
+                        bool orphan_children) {
+  auto cut =
+      orphan_children ? context.tokens().revoke_and_orphan(token) : context.tokens().revoke(token);
+  if (!cut) return forward(cut);
+  if (*cut) context.after_commit.push_back([&keeper] { return keeper.reload_cutoffs(); });
+  return Response{};
+}
+
+}  // namespace
+
+void TokenBackend::add_lifecycle_routes() {
+  const Field token{"token", FieldType::kString, "The token."};
+  const Field accessor{"accessor", FieldType::kString, "The token's accessor."};
+  const Field increment{"increment", FieldType::kDuration, "How much longer it is to live."};
+  routes_.add({.pattern = "renew",
+               .fields = {token, increment},
+               .handlers = {{Operation::kUpdate, renew_token}},
+               .synopsis = "Lets a token live longer."});
+  routes_.add({.pattern = "renew-self",
+               .fields = {token, increment},
+               .handlers = {{Operation::kUpdate, renew_self}},
+               .synopsis = "Lets the token that asks live longer."});
+  routes_.add({.pattern = "renew-accessor",
+               .fields = {accessor, increment},
+               .handlers = {{Operation::kUpdate, renew_accessor}},
+               .synopsis = "Lets the token with this accessor live longer."});
+  const auto revoke_named = [this](bool orphan_children) {
+    return [this, orphan_children](Context& context) -> Result<Response> {
+      CallContext& call = CallContext::of(context);
+      const std::string_view text = context.fields.text("token");
+      if (text.empty()) return logical::bad_request("missing token ID");
+      auto found = find(call, text);
+      // What is already gone is revoked; only a batch token can't be.
+      if (!found && text.starts_with(identity::kBatchPrefix)) return forward(found);
+      if (!found && found.error().kind() == ErrorKind::kInvalid) {
+        if (orphan_children) return logical::bad_request("token to revoke not found");
+        return Response{};
+      }
+      if (!found) return forward(found);
+      return revoke(call, keeper_, *found, orphan_children);
+    };
+  };
+  routes_.add({.pattern = "revoke",
+               .fields = {token},
+               .handlers = {{Operation::kUpdate, revoke_named(false)}},
+               .synopsis = "Ends a token and all its children."});
+  routes_.add({.pattern = "revoke-orphan",
+               .fields = {token},
+               .handlers = {{Operation::kUpdate, revoke_named(true)}},
+               .synopsis = "Ends a token; its children become orphans.",
+               .sudo = true});
+  routes_.add({.pattern = "revoke-self",
+               .handlers = {{Operation::kUpdate,
+                             [this](Context& context) -> Result<Response> {
+                               CallContext& call = CallContext::of(context);
+                               auto found = find(call, context.request.token);
+                               if (!found) return forward(found);
+                               return revoke(call, keeper_, *found, false);
+                             }}},
+               .synopsis = "Ends the token that asks, and all its children."});
+  routes_.add({.pattern = "revoke-accessor",
+               .fields = {accessor},
+               .handlers = {{Operation::kUpdate,
+                             [this](Context& context) -> Result<Response> {
+                               CallContext& call = CallContext::of(context);
+                               auto found = find_by_accessor(call);
+                               if (!found) return forward(found);
+                               return revoke(call, keeper_, *found, false);
+                             }}},
+               .synopsis = "Ends the token with this accessor, and all its children."});
+  routes_.add({.pattern = "tidy",
+               .handlers = {{Operation::kUpdate,
+                             [](Context&) -> Result<Response> {
+                               Response response;
+                               response.status = 202;
+                               response.warnings.push_back(
+                                   "Tidying is continuous in Rekey: expired and revoked tokens "
+                                   "are removed in the background.");
+                               return response;
+                             }}},
+               .synopsis = "Removes what expired or revoked tokens left behind."});
+}
+
+}  // namespace rekey::auth::token

@@ -1,0 +1,47 @@
+// Revocation by cut-off: one row says "everything of this scope issued before revision n is void".
+//
+// A token names the scopes that it hangs from (each ancestor, its auth mount); checking it compares
+// a handful of integers in memory, so revoking the parent of a million tokens costs one write. A
+// token can also be detached: what hangs below it no longer hangs from what is above it
+// (revoke-orphan). The table is an immutable snapshot, swapped whole; rows are in
+// docs/formats/token.md.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "barrier/txn.h"
+#include "base/error.h"
+#include "identity/token.h"
+#include "storage/store.h"
+
+namespace rekey::identity {
+
+constexpr std::string_view kCutoffPrefix = "token/cutoff/";
+
+class CutoffTable {
+ public:
+  enum class Kind { kRevoked, kDetached };
+  struct Cutoff {
+    Kind kind = Kind::kRevoked;
+    storage::Revision revision = 0;  // what was issued before it is void
+  };
+
+  // Reads every row; at unseal and after each change. `txn` must read through `reader`.
+  static base::Result<CutoffTable> load(storage::Reader& reader, barrier::Txn& txn);
+
+  static std::string scope_of_token(std::string_view id);
+  static std::string scope_of_mount(std::string_view accessor);
+  // Buffers the row that revokes or detaches `scope`; in force once committed and loaded.
+  static void write(barrier::Txn& txn, std::string_view scope, Kind kind);
+
+  bool empty() const { return rows_.empty(); }
+  bool revokes(const Token& token) const;
+
+ private:
+  const Cutoff* find(std::string_view scope) const;
+  std::map<std::string, Cutoff, std::less<>> rows_;
+};
+
+}  // namespace rekey::identity

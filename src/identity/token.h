@@ -1,0 +1,78 @@
+// A token as the store keeps it, and the rules of its life.
+//
+// No row ever holds a usable token: rows are found by a keyed hash of it (TokenKeys). The layout of
+// the rows is in docs/formats/token.md. Values, pure functions: any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "crypto/digest.h"
+#include "logical/context.h"
+#include "logical/request.h"
+
+namespace rekey::identity {
+
+constexpr std::string_view kServicePrefix = "hvs.";
+constexpr std::string_view kBatchPrefix = "hvb.";
+constexpr size_t kServiceTokenChars = 28;    // with its prefix; 143 bits of randomness
+constexpr size_t kTokenBytesMax = 8 * 1024;  // a token as sent; batch tokens carry their content
+constexpr size_t kAncestorsMax = 256;        // tokens made by tokens made by tokens ...
+
+struct Token {
+  std::string id;  // not the token: 16 random bytes in hex, its name in the store
+  std::string accessor;
+  std::vector<std::string> policies;  // sorted
+  std::string path;                   // that made it: "auth/token/create"
+  std::string mount_accessor;         // of the auth mount that made it
+  std::vector<std::pair<std::string, std::string>> meta;
+  std::string display_name;
+  std::string role;
+  std::string entity_id;
+  logical::TokenType type = logical::TokenType::kService;
+  int64_t num_uses = 0;        // 0: unlimited; -1: used up, waiting for its last request
+  int64_t created_s = 0;       // seconds since 1970
+  int64_t creation_ttl_s = 0;  // 0: lives until revoked
+  int64_t expires_s = 0;       // 0: never
+  int64_t explicit_max_ttl_s = 0;
+  int64_t period_s = 0;
+  int64_t last_renewal_s = 0;
+  bool renewable = true;
+  bool orphan = true;
+  std::vector<std::string> bound_cidrs;
+  std::vector<std::string> ancestors;  // ids, the parent first; empty for an orphan
+  uint64_t issued_at = 0;              // store revision that was seen when it was made
+  std::string hash;                    // filled in on reading: the name of its row
+
+  bool is_root() const;
+  int64_t ttl_left_s(base::WallTime now) const;  // 0 where it never expires
+  bool expired(base::WallTime now) const;
+};
+
+// The key of the row of the token with this hash.
+std::string token_row_key(std::string_view hash);
+std::string encode_token(const Token& token);
+base::Result<Token> decode_token(std::string_view row);
+
+// The keyed hashing of tokens. Kept behind the barrier, gone when sealed.
+class TokenKeys {
+ public:
+  explicit TokenKeys(const base::SecretBytes& key) : hmac_(key) {}
+  std::string hash(std::string_view token) const;  // 32 bytes, the name of the token's row
+
+ private:
+  crypto::HmacSha256 hmac_;
+};
+
+// Whether `address` (v4 or v6) lies in one of `cidrs`; an empty list takes every address.
+bool address_allowed(std::string_view address, const std::vector<std::string>& cidrs);
+// "10.0.0.0/8", "::1", "10.1.2.3": checked and returned in canonical form.
+base::Result<std::string> parse_cidr(std::string_view text);
+
+}  // namespace rekey::identity

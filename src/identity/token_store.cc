@@ -1,0 +1,242 @@
+#include "identity/token_store.h"
+
+#include "base/check.h"
+#include "base/codec.h"
+
+namespace rekey::identity {
+namespace {
+
+using base::ErrorKind;
+
+constexpr std::string_view kIdPrefix = "token/id/";
+constexpr std::string_view kAccessorPrefix = "token/accessor/";
+constexpr std::string_view kChildPrefix = "token/child/";
+constexpr std::string_view kDuePrefix = "token/due/";
+constexpr std::string_view kCubbyholePrefix = "token/cubbyhole/";  // see Mount::storage_prefix
+constexpr std::string_view kCleanupPrefix = "token/cleanup/";      // <root id>/<id>
+
+constexpr size_t kAccessorChars = 24;
+constexpr size_t kIdBytes = 16;
+
+std::string accessor_key(std::string_view accessor) {
+  return std::string(kAccessorPrefix) + std::string(accessor);
+}
+std::string child_prefix(std::string_view parent_id) {
+  return std::string(kChildPrefix) + std::string(parent_id) + "/";
+}
+std::string child_key(std::string_view parent_id, std::string_view hash) {
+  return child_prefix(parent_id) + base::hex_encode(hash);
+}
+// Sixteen hex digits keep the due order and stay readable.
+std::string due_key(int64_t expires_s, std::string_view hash) {
+  std::string time;
+  base::append_u64(time, static_cast<uint64_t>(expires_s));
+  return std::string(kDuePrefix) + base::hex_encode(time) + "/" + base::hex_encode(hash);
+}
+std::string cleanup_key(std::string_view root_id, std::string_view id) {
+  return std::string(kCleanupPrefix) + std::string(root_id) + "/" + std::string(id);
+}
+
+int64_t seconds_of(base::WallTime time) {
+  return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+}
+
+base::Result<std::optional<Token>> read_token(barrier::Txn& txn, std::string_view hash) {
+  auto row = txn.get(token_row_key(hash));
+  if (!row) return forward(row);
+  if (!*row) return std::optional<Token>();
+  auto token = decode_token(**row);
+  if (!token) return forward(token);
+  token->hash = hash;
+  return std::optional<Token>(std::move(*token));
+}
+
+base::Result<std::vector<std::string>> keys_under(barrier::Txn& txn, std::string_view prefix,
+                                                  size_t limit) {
+  std::vector<std::string> keys;
+  auto scanned = txn.scan(prefix, "", [&](std::string_view key, std::string_view) {
+    keys.emplace_back(key);
+    return keys.size() < limit;
+  });
+  if (!scanned) return forward(scanned);
+  return keys;
+}
+
+base::Result<bool> has_children(barrier::Txn& txn, std::string_view id) {
+  auto children = keys_under(txn, child_prefix(id), 1);
+  if (!children) return forward(children);
+  return !children->empty();
+}
+
+// The token's rows and its cubbyhole's. A cubbyhole holds what one token put there; one that is
+// larger than a sweep leaves rows that nobody can reach any more.
+constexpr size_t kCubbyholeRowsMax = 1000;
+
+void erase_token_rows(barrier::Txn& txn, const Token& token) {
+  const auto cubbyhole =
+      keys_under(txn, std::string(kCubbyholePrefix) + token.id + "/", kCubbyholeRowsMax);
+  if (cubbyhole) {
+    for (const std::string& key : *cubbyhole) txn.erase(key);
+  }
+  txn.erase(token_row_key(token.hash));
+  txn.erase(accessor_key(token.accessor));
+  if (!token.ancestors.empty()) txn.erase(child_key(token.ancestors[0], token.hash));
+  if (token.expires_s != 0) txn.erase(due_key(token.expires_s, token.hash));
+}
+
+}  // namespace
+
+std::string token_row_key(std::string_view hash) {
+  return std::string(kIdPrefix) + base::hex_encode(hash);
+}
+
+base::Result<std::string> TokenStore::create(Token& token, const Token* parent,
+                                             std::string_view wanted) {
+  const std::string text =
+      wanted.empty()
+          ? std::string(kServicePrefix) + random_.base62(kServiceTokenChars - kServicePrefix.size())
+          : std::string(wanted);
+  token.hash = keys_.hash(text);
+  auto taken = txn_.get(token_row_key(token.hash));  // becomes a condition of the commit
+  if (!taken) return forward(taken);
+  if (*taken) return base::fail(ErrorKind::kInvalid, "cannot create a token with a duplicate ID");
+  token.id = base::hex_encode(random_.bytes(kIdBytes));
+  token.accessor = random_.base62(kAccessorChars);
+  token.issued_at = seen_;
+  token.orphan = parent == nullptr;
+  token.ancestors.clear();
+  if (parent != nullptr) {
+    token.ancestors.push_back(parent->id);
+    token.ancestors.insert(token.ancestors.end(), parent->ancestors.begin(),
+                           parent->ancestors.end());
+    if (token.ancestors.size() > kAncestorsMax) {
+      return base::fail(ErrorKind::kInvalid, "too many generations of tokens: make an orphan");
+    }
+    txn_.put(child_key(parent->id, token.hash), token.accessor);
+  }
+  if (token.created_s == 0) token.created_s = seconds_of(clock_.wall());
+  txn_.put(token_row_key(token.hash), encode_token(token));
+  txn_.put(accessor_key(token.accessor), token.hash);
+  if (token.expires_s != 0) txn_.put(due_key(token.expires_s, token.hash), "");
+  return text;
+}
+
+base::Result<std::optional<Token>> TokenStore::find(std::string_view text) {
+  return find_by_hash(keys_.hash(text));
+}
+
+base::Result<std::optional<Token>> TokenStore::find_by_hash(std::string_view hash) {
+  return read_token(txn_, hash);
+}
+
+base::Result<std::optional<Token>> TokenStore::find_by_accessor(std::string_view accessor) {
+  if (accessor.empty() || accessor.find('/') != std::string_view::npos)
+    return std::optional<Token>();
+  auto hash = txn_.get(accessor_key(accessor));
+  if (!hash) return forward(hash);
+  if (!*hash) return std::optional<Token>();
+  return find_by_hash(**hash);
+}
+
+void TokenStore::update(const Token& token, int64_t old_expires_s) {
+  txn_.put(token_row_key(token.hash), encode_token(token));
+  if (token.expires_s == old_expires_s) return;
+  if (old_expires_s != 0) txn_.erase(due_key(old_expires_s, token.hash));
+  if (token.expires_s != 0) txn_.put(due_key(token.expires_s, token.hash), "");
+}
+
+base::Result<bool> TokenStore::revoke(const Token& token) {
+  erase_token_rows(txn_, token);
+  auto parent = has_children(txn_, token.id);
+  if (!parent) return forward(parent);
+  // A child made at the same time read this token's row, so one of the two commits gives way.
+  if (!*parent) return false;
+  CutoffTable::write(txn_, CutoffTable::scope_of_token(token.id), CutoffTable::Kind::kRevoked);
+  txn_.put(cleanup_key(token.id, token.id), "");
+  return true;
+}
+
+base::Result<bool> TokenStore::revoke_and_orphan(const Token& token) {
+  erase_token_rows(txn_, token);
+  auto parent = has_children(txn_, token.id);
+  if (!parent) return forward(parent);
+  if (!*parent) return false;
+  CutoffTable::write(txn_, CutoffTable::scope_of_token(token.id), CutoffTable::Kind::kDetached);
+  return true;
+}
+
+base::Result<std::vector<std::string>> TokenStore::accessors(std::string_view after, size_t limit) {
+  return txn_.list(std::string(kAccessorPrefix), after, limit);
+}
+
+base::Result<bool> sweep_expired(barrier::Txn& txn, base::WallTime now, size_t rows_max) {
+  auto due = keys_under(txn, kDuePrefix, rows_max);
+  if (!due) return forward(due);
+  size_t removed = 0;
+  for (const std::string& key : *due) {
+    const std::string_view rest = std::string_view(key).substr(kDuePrefix.size());
+    const size_t slash = rest.find('/');
+    if (slash == std::string_view::npos) continue;
+    auto time = base::hex_decode(rest.substr(0, slash));
+    auto hash = base::hex_decode(rest.substr(slash + 1));
+    if (!time || time->size() != 8 || !hash) {
+      txn.erase(key);
+      continue;
+    }
+    if (static_cast<int64_t>(base::read_u64(time->data())) > seconds_of(now)) return false;
+    auto token = read_token(txn, *hash);
+    if (!token) return forward(token);
+    if (*token && (*token)->expired(now)) {
+      // Its children end with it, as when it is revoked.
+      auto parent = has_children(txn, (*token)->id);
+      if (!parent) return forward(parent);
+      erase_token_rows(txn, **token);
+      if (*parent) {
+        CutoffTable::write(txn, CutoffTable::scope_of_token((*token)->id),
+                           CutoffTable::Kind::kRevoked);
+        txn.put(cleanup_key((*token)->id, (*token)->id), "");
+      }
+    } else {
+      txn.erase(key);
+    }
+    removed++;
+  }
+  return removed == rows_max;
+}
+
+base::Result<bool> sweep_revoked(barrier::Txn& txn, size_t rows_max) {
+  auto work = keys_under(txn, kCleanupPrefix, 1);
+  if (!work) return forward(work);
+  if (work->empty()) return false;
+  const std::string key = (*work)[0];
+  const std::string_view rest = std::string_view(key).substr(kCleanupPrefix.size());
+  const size_t slash = rest.find('/');
+  REKEY_CHECK(slash != std::string_view::npos);
+  const std::string root(rest.substr(0, slash)), id(rest.substr(slash + 1));
+  auto children = keys_under(txn, child_prefix(id), rows_max);
+  if (!children) return forward(children);
+  for (const std::string& child_row : *children) {
+    auto hash = base::hex_decode(std::string_view(child_row).substr(child_prefix(id).size()));
+    txn.erase(child_row);
+    if (!hash) continue;
+    auto child = read_token(txn, *hash);
+    if (!child) return forward(child);
+    if (!*child) continue;
+    auto parent = has_children(txn, (*child)->id);
+    if (!parent) return forward(parent);
+    if (*parent) txn.put(cleanup_key(root, (*child)->id), "");
+    erase_token_rows(txn, **child);
+  }
+  if (children->size() == rows_max) return true;
+  txn.erase(key);
+  // The last clean-up row below a root takes its cut-off with it: nothing is left that it could
+  // void.
+  auto more = keys_under(txn, std::string(kCleanupPrefix) + root + "/", 1);
+  if (!more) return forward(more);
+  if (more->empty()) {
+    txn.erase(std::string(kCutoffPrefix) + CutoffTable::scope_of_token(root));
+  }
+  return true;
+}
+
+}  // namespace rekey::identity

@@ -1,0 +1,73 @@
+// What a handler gets beside its request: its own part of the store, the time, who asks. Made by
+// the pipeline for one dispatch; nothing in it outlives the handler's return.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "barrier/view.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "logical/request.h"
+#include "logical/route.h"
+
+namespace rekey::logical {
+
+// One row of the mount table. Immutable once published.
+struct Mount {
+  std::string path;  // "secret/", "auth/userpass/", "sys/": ends with a slash
+  std::string type;  // as asked for: "kv", "cubbyhole", "token"
+  std::string uuid;
+  std::string accessor;  // "kv_1a2b3c4d"
+  std::string description;
+  std::map<std::string, std::string> options;
+  base::JsonObject config;             // tuned values as they were set; see system/mounts.cc
+  base::Duration default_lease_ttl{};  // 0: the server's
+  base::Duration max_lease_ttl{};      // 0: the server's
+  bool local = false;
+  bool seal_wrap = false;
+  bool external_entropy_access = false;
+  std::shared_ptr<const Backend> backend;
+
+  bool is_auth() const { return path.starts_with("auth/"); }
+  // Cubbyholes lie beside the tokens that they end with; everything else under its mount's own
+  // UUID.
+  std::string storage_prefix() const {
+    return type == "cubbyhole" ? "token/cubbyhole/" : "m/" + uuid + "/";
+  }
+};
+
+// Who asks, as far as an engine may know.
+struct Caller {
+  std::string token_id;  // of the token, not the token: what its cubbyhole hangs from
+  std::string accessor;
+  std::string display_name;
+  std::string entity_id;
+  std::vector<std::string> policies;
+  bool root = false;
+  bool authenticated = false;
+};
+
+struct Limits {
+  base::Duration default_lease_ttl = std::chrono::hours(768);
+  base::Duration max_lease_ttl = std::chrono::hours(768);
+};
+
+struct Context {
+  const Request& request;
+  const Fields& fields;
+  const Mount& mount;
+  const Caller& caller;
+  barrier::View* storage;  // of this mount, and nothing else; null only while sealed
+  const base::Clock& clock;
+  base::Random& random;
+  Limits lease_limits;  // the server's, narrowed by the mount's
+  // Run on the request's thread after its writes are durable and before it is answered.
+  // A failure is the request's answer: what was committed may not be in force.
+  std::vector<std::function<base::Result<void>()>> after_commit;
+};
+
+}  // namespace rekey::logical

@@ -1,0 +1,93 @@
+// What a client asks and what it gets back, in no dialect: api/* turns HTTP into a Request and a
+// Response into HTTP; the pipeline and the engines in between know neither HTTP nor each other.
+//
+// A Request lives as long as its answer is being made; its views point into the connection's buffer
+// and stay valid that long. Both are owned by one request and used by one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/json.h"
+
+namespace rekey::logical {
+
+enum class Operation { kRead, kList, kCreate, kUpdate, kPatch, kDelete, kHelp };
+std::string_view operation_name(Operation operation);
+
+// Where a request came from, as the record keeps it.
+struct Origin {
+  std::string_view address;  // of the peer, or the forwarded one where that is trusted
+  uint16_t port = 0;
+  std::string_view forwarded_for;  // as sent; empty where not trusted
+  std::string_view user_agent;
+  std::string_view client_certificate_der;
+};
+
+struct Request {
+  std::string id;  // a UUID, new for every request
+  Operation operation = Operation::kRead;
+  std::string path;        // without /v1/ and without a leading slash
+  base::Json data;         // an object, or null when nothing was sent
+  std::string_view token;  // as sent; empty when none was
+  std::optional<base::Duration> wrap_ttl;
+  std::string_view content_type;
+  Origin origin;
+  base::WallTime received{};
+  size_t body_bytes = 0;
+};
+
+enum class TokenType { kService, kBatch };
+
+// What a login or a token creation grants. The pipeline turns it into a token.
+struct Auth {
+  std::string client_token, accessor;
+  std::vector<std::string> policies;  // sorted, without duplicates
+  std::vector<std::string> token_policies;
+  std::vector<std::string> identity_policies;
+  std::vector<std::pair<std::string, std::string>> metadata;
+  int64_t lease_duration_s = 0;
+  bool renewable = false;
+  std::string entity_id;
+  TokenType type = TokenType::kService;
+  bool orphan = true;
+  int64_t num_uses = 0;
+};
+
+struct WrapInfo {
+  std::string token, accessor;
+  int64_t ttl_s = 0;
+  base::WallTime creation_time{};
+  std::string creation_path;
+  std::string wrapped_accessor;  // of the token inside, where one was wrapped
+};
+
+struct Response {
+  std::string data;  // the text of a JSON object; empty when there is none
+  std::optional<Auth> auth;
+  std::optional<WrapInfo> wrap;
+  std::string lease_id;
+  int64_t lease_duration_s = 0;
+  bool renewable = false;
+  std::vector<std::string> warnings;
+  int status = 0;                // 0: 200, or 204 when there is nothing to say
+  bool plain = false;            // `data` is the whole answer, without the envelope
+  std::string raw_content_type;  // not empty: `data` is sent as it is, with this type
+  std::string mount_type;        // filled in by the pipeline
+
+  bool says_nothing() const {
+    return data.empty() && !auth && !wrap && warnings.empty() && status == 0;
+  }
+};
+
+// The status that an answer has in the record and on the wire; the one table from kinds of errors
+// to codes, which are HTTP's by custom.
+int status_of(base::ErrorKind kind);
+int status_of(const base::Result<Response>& answer);
+
+}  // namespace rekey::logical

@@ -1,0 +1,119 @@
+// The table of routes by which a backend (a secret engine, an auth method, sys) serves: path
+// patterns, their fields, one handler for each operation, and their help. The same table answers
+// requests, path help and sys/internal/specs/openapi, so that they can't disagree.
+//
+// A pattern is literal segments, `{name}` for one segment and, last, `{name*}` for the rest of the
+// path (which may be empty and may hold slashes). Built once, then only read: any thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "logical/request.h"
+
+namespace rekey::logical {
+
+struct Context;  // context.h
+
+enum class FieldType {
+  kString,
+  kInteger,
+  kBoolean,
+  kDuration,   // "1h", "90" or a number of seconds; read as seconds
+  kStrings,    // a list, or one string with commas
+  kStringMap,  // an object of strings, or a list of "k=v"
+  kObject,     // any JSON object
+  kAny,
+};
+
+struct Field {
+  std::string_view name;
+  FieldType type = FieldType::kString;
+  std::string_view description;
+  bool in_path = false;  // set by RouteTable::add for the names in the pattern
+};
+
+using Handler = std::function<base::Result<Response>(Context&)>;
+using ExistenceCheck = std::function<base::Result<bool>(Context&)>;
+
+struct Route {
+  std::string pattern;
+  std::vector<Field> fields;
+  std::vector<std::pair<Operation, Handler>> handlers;
+  std::string_view synopsis;
+  std::string_view description;
+  ExistenceCheck exists;         // where set, a write to what isn't there needs `create`
+  bool unauthenticated = false;  // served without a token
+  bool sudo = false;             // the policy must grant sudo as well
+  bool while_sealed = false;     // served sealed or not initialised
+  bool blocking = false;         // takes long or waits for a commit: runs on the pool
+
+  const Handler* handler(Operation operation) const;
+};
+
+// A field's value after conversion; see FieldType for the shape of each.
+class Fields {
+ public:
+  bool has(std::string_view name) const { return find(name) != nullptr; }
+  const base::Json* find(std::string_view name) const;  // nullptr where not sent
+  std::string_view text(std::string_view name, std::string_view otherwise = {}) const;
+  int64_t integer(std::string_view name, int64_t otherwise = 0) const;
+  bool flag(std::string_view name, bool otherwise = false) const;
+  std::optional<base::Duration> duration(std::string_view name) const;
+  std::vector<std::string> strings(std::string_view name) const;
+  std::vector<std::pair<std::string, std::string>> string_map(std::string_view name) const;
+  const base::JsonObject* object(std::string_view name) const;
+
+ private:
+  friend class RouteTable;
+  std::vector<std::pair<std::string_view, base::Json>> values_;  // few: a linear search is fastest
+};
+
+class RouteTable {
+ public:
+  // Earlier routes win over later ones where two patterns match.
+  void add(Route route);
+
+  struct Match {
+    const Route* route = nullptr;
+    std::vector<std::pair<std::string_view, std::string_view>> captures;  // views into the path
+  };
+  // Success: route is nullptr when nothing matches.
+  Match match(std::string_view path) const;
+
+  // Converts what was sent to the route's fields. Unknown members are ignored, as in Vault.
+  // Failure: kInvalid, naming the field, never the value of one that may be secret.
+  static base::Result<Fields> read_fields(const Match& match, const base::Json& data);
+
+  const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }
+
+ private:
+  struct Pattern {
+    std::vector<std::string> segments;    // literal, or empty for a capture
+    std::vector<std::string_view> names;  // of the captures, in order
+    bool takes_rest = false;
+  };
+  bool matches(size_t index, std::string_view path, Match& out) const;
+
+  std::vector<std::unique_ptr<Route>> routes_;
+  std::vector<Pattern> patterns_;
+  std::unordered_map<std::string, std::vector<size_t>> by_first_segment_;
+  std::vector<size_t> with_open_first_segment_;
+};
+
+// What an engine, an auth method and sys have in common. Stateless: state is in the store.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view type() const = 0;
+  virtual const RouteTable& routes() const = 0;
+};
+
+}  // namespace rekey::logical

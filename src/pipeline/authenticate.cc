@@ -1,0 +1,115 @@
+#include "pipeline/authenticate.h"
+
+#include "base/codec.h"
+
+namespace rekey::pipeline {
+namespace {
+
+using base::ErrorKind;
+using identity::Token;
+
+constexpr std::string_view kBatchContext = "token/batch";  // binds a batch token to its use
+
+std::unexpected<base::Error> refused(std::string detail) {
+  return base::fail(ErrorKind::kUnauthenticated, "permission denied", std::move(detail));
+}
+
+// The token with this hash, from the lane's slot if its row is still at the revision seen there.
+base::Result<std::shared_ptr<const Token>> read_token(Lane& lane, KnownToken& known,
+                                                      barrier::Txn& txn, std::string_view hash) {
+  const std::string key = identity::token_row_key(hash);
+  auto row = lane.reader().get(key);
+  if (!row) return forward(row);
+  if (!*row) return refused("no such token");
+  const storage::Revision revision = (*row)->revision;
+  if (known.token != nullptr && known.revision == revision && known.hash == hash) {
+    return known.token;
+  }
+  auto text = txn.peek(key);
+  if (!text) return forward(text);
+  if (!*text) return refused("no such token");
+  auto token = identity::decode_token(**text);
+  if (!token) return forward(token);
+  token->hash = hash;
+  known = KnownToken{std::string(hash), revision, std::make_shared<const Token>(std::move(*token)),
+                     0, nullptr};
+  return known.token;
+}
+
+}  // namespace
+
+base::Result<void> check_usable(const State& state, const Token& token, std::string_view address,
+                                base::WallTime now) {
+  if (token.expired(now)) return refused("the token is expired");
+  if (state.cutoffs->revokes(token)) return refused("the token was revoked by a cut-off");
+  if (token.num_uses < 0) return refused("the token is used up");
+  if (!identity::address_allowed(address, token.bound_cidrs)) {
+    return refused("the token is bound to other addresses");
+  }
+  return {};
+}
+
+base::Result<Authenticated> authenticate(Lane& lane, const State& state, barrier::Txn& txn,
+                                         std::string_view token_text, std::string_view address,
+                                         base::WallTime now) {
+  if (token_text.empty()) return refused("no token was sent");
+  if (token_text.size() > identity::kTokenBytesMax) return refused("the token is too long");
+  if (token_text.starts_with(identity::kBatchPrefix)) {
+    auto opened = open_batch_token(state, token_text);
+    if (!opened) return forward(opened);
+    auto usable = check_usable(state, *opened, address, now);
+    if (!usable) return forward(usable);
+    auto token = std::make_shared<const Token>(std::move(*opened));
+    return Authenticated{token, compile_acl(state, *token)};
+  }
+  const std::string hash = state.token_keys->hash(token_text);
+  KnownToken& known = lane.slot(hash);
+  auto token = read_token(lane, known, txn, hash);
+  if (!token) return forward(token);
+  auto usable = check_usable(state, **token, address, now);
+  if (!usable) return forward(usable);
+  if (known.acl == nullptr || known.policy_generation != state.policy_generation) {
+    known.acl = compile_acl(state, **token);
+    known.policy_generation = state.policy_generation;
+  }
+  return Authenticated{*token, known.acl};
+}
+
+std::shared_ptr<const policy::Acl> compile_acl(const State& state, const Token& token) {
+  std::vector<std::shared_ptr<const policy::Policy>> policies;
+  for (const std::string& name : token.policies) {
+    // A policy that doesn't exist (any more) grants nothing.
+    const auto found = state.policies->find(name);
+    if (found != state.policies->end()) policies.push_back(found->second);
+  }
+  return policy::Acl::compile(policies, nullptr);
+}
+
+base::Result<std::string> seal_batch_token(const State& state, const Token& token,
+                                           base::Random& random) {
+  auto content = state.keyring->encrypt(kBatchContext, identity::encode_token(token), random);
+  if (!content) return content;
+  return std::string(identity::kBatchPrefix) + base::base64url_encode(*content);
+}
+
+base::Result<Token> open_batch_token(const State& state, std::string_view text) {
+  auto content = base::base64url_decode(text.substr(identity::kBatchPrefix.size()));
+  if (!content) return refused("a batch token that isn't base64url");
+  auto row = state.keyring->decrypt(kBatchContext, *content);
+  if (!row) return refused("a batch token that isn't ours");
+  auto token = identity::decode_token(*row);
+  if (!token) return refused("a batch token that can't be read");
+  return token;
+}
+
+logical::Caller caller_of(const Token& token) {
+  return {.token_id = token.id,
+          .accessor = token.accessor,
+          .display_name = token.display_name,
+          .entity_id = token.entity_id,
+          .policies = token.policies,
+          .root = token.is_root(),
+          .authenticated = true};
+}
+
+}  // namespace rekey::pipeline

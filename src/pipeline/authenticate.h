@@ -1,0 +1,45 @@
+// From the text of a token to who asks and what they may do.
+//
+// The only place where a token is looked up for a request. Runs on a lane; takes no lock. A token
+// that doesn't exist, is expired, was revoked, is used up or comes from the wrong address is the
+// same kUnauthenticated to the client; the detail tells the operator which.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "barrier/txn.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "identity/token.h"
+#include "logical/context.h"
+#include "pipeline/lane.h"
+#include "pipeline/state.h"
+#include "policy/policy.h"
+
+namespace rekey::pipeline {
+
+struct Authenticated {
+  std::shared_ptr<const identity::Token> token;
+  std::shared_ptr<const policy::Acl> acl;
+};
+
+base::Result<Authenticated> authenticate(Lane& lane, const State& state, barrier::Txn& txn,
+                                         std::string_view token_text, std::string_view address,
+                                         base::WallTime now);
+
+// The same token and rules for what is asked about another token (sys/capabilities).
+std::shared_ptr<const policy::Acl> compile_acl(const State& state, const identity::Token& token);
+
+// Whether a token that was found may still be used at `now` from `address`.
+base::Result<void> check_usable(const State& state, const identity::Token& token,
+                                std::string_view address, base::WallTime now);
+
+// A batch token carries its content, encrypted under the keyring; nothing is stored.
+base::Result<std::string> seal_batch_token(const State& state, const identity::Token& token,
+                                           base::Random& random);
+base::Result<identity::Token> open_batch_token(const State& state, std::string_view text);
+
+logical::Caller caller_of(const identity::Token& token);
+
+}  // namespace rekey::pipeline

@@ -1,0 +1,30 @@
+// What the handlers of sys and auth/token get beyond a Context: the whole store and the state. They
+// are the pipeline's own backends; an engine doesn't link this room and so can't reach it.
+#pragma once
+
+#include <memory>
+
+#include "barrier/txn.h"
+#include "identity/token_store.h"
+#include "logical/context.h"
+#include "pipeline/lane.h"
+#include "pipeline/state.h"
+
+namespace rekey::pipeline {
+
+struct CallContext : logical::Context {
+  Lane& lane;
+  std::shared_ptr<const State> state;            // null only while sealed
+  barrier::Txn* txn = nullptr;                   // null only while sealed
+  std::shared_ptr<const identity::Token> token;  // the caller's; null without one
+  std::shared_ptr<const policy::Acl> acl;        // the caller's
+
+  // The pipeline makes nothing but CallContexts.
+  static CallContext& of(logical::Context& context) { return static_cast<CallContext&>(context); }
+
+  identity::TokenStore tokens() const {
+    return identity::TokenStore(*txn, lane.reader().revision(), *state->token_keys, clock, random);
+  }
+};
+
+}  // namespace rekey::pipeline

@@ -1,0 +1,72 @@
+// The one door: the ordered steps that every request passes. No secret leaves by another way.
+//
+// run() is a coroutine on the request's lane. The steps up to the commit are plain functions of one
+// attempt: nothing they do is visible until their one batch is committed, and a request that lost a
+// race simply runs them again.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "audit/log.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/task.h"
+#include "logical/request.h"
+#include "pipeline/keeper.h"
+#include "pipeline/lane.h"
+#include "storage/store.h"
+
+namespace rekey::pipeline {
+
+constexpr int kAttemptsMax = 20;  // of a request that loses races
+
+// Threads that may block, each with a lane of its own.
+class Pool {
+ public:
+  virtual ~Pool() = default;
+  // Runs `work` on one of them; the lane is fresh and forgets everything afterwards.
+  virtual void run(std::function<void(Lane&)> work) = 0;
+};
+
+struct ChainParts {
+  Keeper& keeper;
+  storage::Store& store;
+  audit::Log& record;
+  Pool& pool;
+  const base::Clock& clock;
+  base::Random& random;
+  const base::Log& log;
+  // What serves sys/ while there is no mount table to find it in.
+  std::shared_ptr<const logical::Mount> sealed_sys;
+  logical::Limits lease_limits;
+};
+
+class Chain {
+ public:
+  explicit Chain(ChainParts parts) : parts_(std::move(parts)) {}
+
+  // The answer, released: its record is durable. An Error is an answer too and recorded as well;
+  // it is kUnavailable when the record itself can't be written. `request` and what its views point
+  // to, and `lane`, must live until the task is done.
+  base::Task<base::Result<logical::Response>> run(Lane& lane, const logical::Request& request);
+
+  // The record of a request that never became one (malformed HTTP, bad JSON). Not waited for:
+  // nothing is released by it.
+  void record_refused(Lane& lane, const logical::Request& request, const base::Error& error);
+
+ private:
+  struct Call;
+  base::Result<logical::Response> attempt(Lane& lane, Call& call);
+  base::Result<void> route(Lane& lane, Call& call);
+  base::Result<void> authorise(Lane& lane, Call& call);
+  base::Result<logical::Response> dispatch(Lane& lane, Call& call);
+  base::Result<uint64_t> append_record(Lane& lane, const Call& call,
+                                       const base::Result<logical::Response>& answer);
+
+  ChainParts parts_;
+};
+
+}  // namespace rekey::pipeline

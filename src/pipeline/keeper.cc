@@ -1,0 +1,260 @@
+#include "pipeline/keeper.h"
+
+#include <algorithm>
+#include <latch>
+
+#include "base/check.h"
+
+namespace rekey::pipeline {
+namespace {
+
+using base::ErrorKind;
+using base::Json;
+using base::JsonObject;
+using logical::Mount;
+
+Mount first_mount(std::string_view path, std::string_view type, std::string_view description,
+                  base::Random& random) {
+  Mount mount;
+  mount.path = path;
+  mount.type = type;
+  mount.uuid = random.uuid();
+  mount.accessor = std::string(mount.is_auth() ? "auth_" : "") + std::string(type) + "_" +
+                   random.uuid().substr(0, 8);
+  mount.description = description;
+  mount.seal_wrap = false;
+  return mount;
+}
+
+base::Result<Mount> parse_mount(std::string_view text) {
+  const auto row = Json::parse(text);
+  if (!row || !row->is_object()) {
+    return base::fail(ErrorKind::kCorrupt, "a row of the mount table can't be read");
+  }
+  Mount mount;
+  mount.path = row->string_or("path", "");
+  mount.type = row->string_or("type", "");
+  mount.uuid = row->string_or("uuid", "");
+  mount.accessor = row->string_or("accessor", "");
+  mount.description = row->string_or("description", "");
+  if (const Json* options = row->find("options"); options != nullptr && options->as_object()) {
+    for (const auto& [key, value] : *options->as_object()) {
+      if (const std::string* text_value = value.as_string()) mount.options[key] = *text_value;
+    }
+  }
+  if (const Json* config = row->find("config"); config != nullptr && config->as_object()) {
+    mount.config = *config->as_object();
+  }
+  const auto seconds = [&](std::string_view name) {
+    const Json* member = mount.config.find(name);
+    return std::chrono::seconds(member == nullptr ? 0 : member->as_int().value_or(0));
+  };
+  const auto flag = [&](std::string_view name) {
+    const Json* member = row->find(name);
+    return member != nullptr && member->as_bool() && *member->as_bool();
+  };
+  mount.default_lease_ttl = seconds("default_lease_ttl");
+  mount.max_lease_ttl = seconds("max_lease_ttl");
+  mount.local = flag("local");
+  mount.seal_wrap = flag("seal_wrap");
+  mount.external_entropy_access = flag("external_entropy_access");
+  return mount;
+}
+
+}  // namespace
+
+std::shared_ptr<const logical::Backend> Catalog::make(const Mount& mount) const {
+  const auto& kinds = mount.is_auth() ? auths_ : engines_;
+  const auto kind = kinds.find(mount.type);
+  return kind == kinds.end() ? nullptr : kind->second(mount);
+}
+
+bool Catalog::knows(std::string_view type, bool auth) const {
+  const auto& kinds = auth ? auths_ : engines_;
+  return kinds.find(type) != kinds.end();
+}
+
+Json Keeper::describe(const Mount& mount) {
+  JsonObject options;
+  for (const auto& [key, value] : mount.options) options.set(key, value);
+  return JsonObject{{"path", mount.path},
+                    {"type", mount.type},
+                    {"uuid", mount.uuid},
+                    {"accessor", mount.accessor},
+                    {"description", mount.description},
+                    {"options", std::move(options)},
+                    {"config", mount.config},
+                    {"local", mount.local},
+                    {"seal_wrap", mount.seal_wrap},
+                    {"external_entropy_access", mount.external_entropy_access}};
+}
+
+base::Result<void> Keeper::add_missing_rows(storage::Reader& reader,
+                                            const barrier::Keyring& keyring) {
+  barrier::Txn txn(reader, keyring, random_);
+  const Mount first[] = {
+      first_mount("sys/", "system", "system endpoints used for control, policy and debugging",
+                  random_),
+      first_mount("cubbyhole/", "cubbyhole", "per-token private secret storage", random_),
+      first_mount("identity/", "identity", "identity store", random_),
+      first_mount("auth/token/", "token", "token based credentials", random_),
+  };
+  for (const Mount& mount : first) {
+    const std::string key = std::string(kMountPrefix) + mount.path;
+    auto row = txn.get(key);
+    if (!row) return forward(row);
+    if (!*row) txn.put(key, describe(mount).dump());
+  }
+  auto policy = txn.get(std::string(kPolicyPrefix) + "default");
+  if (!policy) return forward(policy);
+  if (!*policy)
+    txn.put(std::string(kPolicyPrefix) + "default", std::string(policy::default_policy_text()));
+  if (!txn.has_writes()) return {};
+  auto batch = txn.take_batch();
+  if (!batch) return forward(batch);
+  auto committed = store_.commit_and_wait(std::move(*batch));
+  if (!committed) return forward(committed);
+  return reader.refresh();
+}
+
+base::Result<logical::MountTable> Keeper::read_mounts(barrier::Txn& txn) {
+  logical::MountTable::Rows rows;
+  base::Result<void> problem;
+  auto scanned = txn.scan(kMountPrefix, "", [&](std::string_view, std::string_view text) {
+    auto mount = parse_mount(text);
+    if (!mount) {
+      problem = forward(mount);
+      return false;
+    }
+    mount->backend = catalog_.make(*mount);
+    if (mount->backend == nullptr) {
+      log_.warn("pipeline", "a mount's type is not served by this build",
+                {{"path", mount->path}, {"type", mount->type}});
+      return true;
+    }
+    rows.emplace(mount->path, std::make_shared<const Mount>(std::move(*mount)));
+    return true;
+  });
+  if (!scanned) return forward(scanned);
+  if (!problem) return forward(problem);
+  return logical::MountTable(std::move(rows));
+}
+
+base::Result<PolicySet> Keeper::read_policies(barrier::Txn& txn) {
+  PolicySet policies;
+  auto scanned = txn.scan(kPolicyPrefix, "", [&](std::string_view key, std::string_view text) {
+    const std::string name(key.substr(kPolicyPrefix.size()));
+    auto parsed = policy::parse_policy(name, text);
+    if (!parsed) {
+      // Was checked when it was written; grants nothing rather than stopping the server.
+      log_.error("pipeline", "a stored policy can't be parsed and grants nothing",
+                 {{"policy", name}, {"error", parsed.error().message()}});
+      return true;
+    }
+    policies.emplace(name, std::make_shared<const policy::Policy>(std::move(*parsed)));
+    return true;
+  });
+  if (!scanned) return forward(scanned);
+  // Not stored and not to be changed: what a root token may do.
+  auto root = policy::parse_policy("root", "");
+  REKEY_CHECK(root.has_value());
+  policies.insert_or_assign("root", std::make_shared<const policy::Policy>(std::move(*root)));
+  auto wrapping =
+      policy::parse_policy("response-wrapping", policy::response_wrapping_policy_text());
+  REKEY_CHECK(wrapping.has_value());
+  policies.insert_or_assign("response-wrapping",
+                            std::make_shared<const policy::Policy>(std::move(*wrapping)));
+  return policies;
+}
+
+base::Result<void> Keeper::open() {
+  std::lock_guard lock(mutex_);
+  auto keyring = barrier_.keyring();
+  REKEY_CHECK(keyring != nullptr);
+  auto reader = store_.open_reader();
+  if (!reader) return forward(reader);
+  auto rows = add_missing_rows(**reader, *keyring);
+  if (!rows) return rows;
+  barrier::Txn txn(**reader, *keyring, random_);
+  auto mounts = read_mounts(txn);
+  if (!mounts) return forward(mounts);
+  auto policies = read_policies(txn);
+  if (!policies) return forward(policies);
+  auto cutoffs = identity::CutoffTable::load(**reader, txn);
+  if (!cutoffs) return forward(cutoffs);
+  auto state = std::make_shared<State>();
+  state->mounts = std::make_shared<const logical::MountTable>(std::move(*mounts));
+  state->policies = std::make_shared<const PolicySet>(std::move(*policies));
+  state->cutoffs = std::make_shared<const identity::CutoffTable>(std::move(*cutoffs));
+  state->token_keys = std::make_shared<const identity::TokenKeys>(keyring->derive("token-hash"));
+  state->hasher = std::make_shared<const audit::Hasher>(keyring->derive("audit-hash"));
+  state->policy_generation = 1;
+  state->keyring = std::move(keyring);
+  state_.publish(std::move(state));
+  return {};
+}
+
+void Keeper::close() {
+  std::lock_guard lock(mutex_);
+  state_.publish(nullptr);
+  std::latch let_go(static_cast<ptrdiff_t>(lanes_.size()));
+  for (Lane* lane : lanes_) {
+    lane->post([lane, &let_go] {
+      lane->forget();
+      let_go.count_down();
+    });
+  }
+  let_go.wait();
+  barrier_.seal();
+}
+
+base::Result<void> Keeper::renew(const Change& change) {
+  std::lock_guard lock(mutex_);
+  const auto current = state_.get();
+  if (current == nullptr) return base::fail(ErrorKind::kSealed, "Vault is sealed");
+  auto reader = store_.open_reader();
+  if (!reader) return forward(reader);
+  auto next = std::make_shared<State>(*current);
+  barrier::Txn txn(**reader, *next->keyring, random_);
+  auto changed = change(*next, **reader, txn);
+  if (!changed) return changed;
+  next->policy_generation++;
+  state_.publish(std::move(next));
+  return {};
+}
+
+base::Result<void> Keeper::reload_mounts() {
+  return renew([&](State& next, storage::Reader&, barrier::Txn& txn) -> base::Result<void> {
+    auto mounts = read_mounts(txn);
+    if (!mounts) return forward(mounts);
+    next.mounts = std::make_shared<const logical::MountTable>(std::move(*mounts));
+    return {};
+  });
+}
+
+base::Result<void> Keeper::reload_policy(std::string_view name) {
+  return renew([&](State& next, storage::Reader&, barrier::Txn& txn) -> base::Result<void> {
+    auto text = txn.peek(std::string(kPolicyPrefix) + std::string(name));
+    if (!text) return forward(text);
+    PolicySet policies = *next.policies;
+    policies.erase(std::string(name));
+    if (*text) {
+      auto parsed = policy::parse_policy(std::string(name), **text);
+      if (!parsed) return forward(parsed);
+      policies.emplace(name, std::make_shared<const policy::Policy>(std::move(*parsed)));
+    }
+    next.policies = std::make_shared<const PolicySet>(std::move(policies));
+    return {};
+  });
+}
+
+base::Result<void> Keeper::reload_cutoffs() {
+  return renew([&](State& next, storage::Reader& reader, barrier::Txn& txn) -> base::Result<void> {
+    auto cutoffs = identity::CutoffTable::load(reader, txn);
+    if (!cutoffs) return forward(cutoffs);
+    next.cutoffs = std::make_shared<const identity::CutoffTable>(std::move(*cutoffs));
+    return {};
+  });
+}
+
+}  // namespace rekey::pipeline

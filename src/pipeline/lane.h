@@ -1,0 +1,73 @@
+// A lane: what one thread needs to serve requests without sharing anything that another thread
+// writes: its own reader of the store, its own reference to the state, its own cache of tokens.
+//
+// There is one for each io thread and one for each pool thread; only that thread touches it, but
+// for post(), which any thread may call.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/snapshot.h"
+#include "identity/token.h"
+#include "pipeline/state.h"
+#include "policy/policy.h"
+#include "storage/store.h"
+
+namespace rekey::pipeline {
+
+// A token that was read, checked against the revision of its row at each use, and the Acl compiled
+// for it, good as long as no policy changed.
+struct KnownToken {
+  std::string hash;
+  storage::Revision revision = 0;
+  std::shared_ptr<const identity::Token> token;
+  uint64_t policy_generation = 0;
+  std::shared_ptr<const policy::Acl> acl;
+};
+
+class Lane {
+ public:
+  using Post = std::function<void(std::function<void()>)>;
+
+  Lane(std::unique_ptr<storage::Reader> reader, const base::Snapshot<State>& state, Post post)
+      : reader_(std::move(reader)), state_(state), post_(std::move(post)) {}
+
+  // Sees every commit and every published state from before this call. Once for a turn of the loop,
+  // after the requests it is for were received whole.
+  base::Result<void> refresh();
+
+  storage::Reader& reader() { return *reader_; }
+  std::shared_ptr<const State> state() { return state_.get(); }  // null while sealed
+  void post(std::function<void()> work) const { post_(std::move(work)); }
+
+  // The slot where a token with this hash is kept, or would be.
+  KnownToken& slot(std::string_view hash);
+  // Forgets whatever came from behind the barrier. Part of sealing.
+  void forget();
+
+  // `done` is called on this thread as soon as entries up to and including `index` are durable.
+  void when_durable(uint64_t index, std::function<void(base::Result<void>)> done);
+  // The record's progress: everything below `size` is durable, or `failure` holds for the rest.
+  void on_durable(uint64_t size, const base::Error* failure);
+  size_t waiting() const { return waiting_.size(); }
+
+ private:
+  struct Waiting {
+    uint64_t index;
+    std::function<void(base::Result<void>)> done;
+  };
+  static constexpr size_t kKnownTokens = 1024;  // for each lane
+
+  std::unique_ptr<storage::Reader> reader_;
+  base::SnapshotReader<State> state_;
+  Post post_;
+  std::array<KnownToken, kKnownTokens> known_;
+  std::deque<Waiting> waiting_;
+  uint64_t durable_size_ = 0;
+};
+
+}  // namespace rekey::pipeline

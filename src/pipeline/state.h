@@ -1,0 +1,34 @@
+// Everything that exists only while the server is unsealed, as one immutable snapshot.
+//
+// Swapped whole by StateKeeper (keeper.h); each lane holds a reference and compares one generation
+// number before a request. Sealing publishes nothing and waits until every lane has let go: then
+// the keys, tables and policies in here are gone from memory.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "audit/record.h"
+#include "barrier/keyring.h"
+#include "identity/cutoff.h"
+#include "identity/token.h"
+#include "logical/context.h"
+#include "logical/mount_table.h"
+#include "policy/policy.h"
+
+namespace rekey::pipeline {
+
+using PolicySet = std::map<std::string, std::shared_ptr<const policy::Policy>, std::less<>>;
+
+struct State {
+  std::shared_ptr<const barrier::Keyring> keyring;
+  std::shared_ptr<const logical::MountTable> mounts;
+  std::shared_ptr<const PolicySet> policies;
+  std::shared_ptr<const identity::CutoffTable> cutoffs;
+  std::shared_ptr<const identity::TokenKeys> token_keys;
+  std::shared_ptr<const audit::Hasher> hasher;  // of values in the record
+  uint64_t policy_generation = 0;               // grows whenever an Acl compiled before is stale
+};
+
+}  // namespace rekey::pipeline
