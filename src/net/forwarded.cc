@@ -60,15 +60,17 @@ bool parse_ip_address(std::string_view text, IpAddress& out) {
     return true;
   }
   if (inet_pton(AF_INET6, terminated, out.bytes.data()) != 1) return false;
-  constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  out.v4 = std::memcmp(out.bytes.data(), kMapped, sizeof(kMapped)) == 0;
+  constexpr std::array<uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  out.v4 = std::equal(kMapped.begin(), kMapped.end(), out.bytes.begin());
   return true;
 }
 
 bool IpRange::contains(const IpAddress& address) const {
   if (network.v4 != address.v4) return false;
   const size_t whole = static_cast<size_t>(prefix_bits) / 8;
-  if (std::memcmp(network.bytes.data(), address.bytes.data(), whole) != 0) return false;
+  if (!std::equal(network.bytes.begin(), network.bytes.begin() + whole, address.bytes.begin())) {
+    return false;
+  }
   const int rest = prefix_bits % 8;
   if (rest == 0) return true;
   const auto mask = static_cast<uint8_t>(0xff << (8 - rest));

@@ -66,7 +66,8 @@ bool split_request_target(std::string_view method, std::string_view target, std:
   return true;
 }
 
-HttpParser::HttpParser() : buffer_(new char[kInitialBytes]), capacity_(kInitialBytes) {
+HttpParser::HttpParser()
+    : buffer_(std::make_unique_for_overwrite<char[]>(kInitialBytes)), capacity_(kInitialBytes) {
   pieces_.reserve(24);
   headers_.reserve(24);
   llhttp_init(&llhttp_, HTTP_REQUEST, &kSettings);
@@ -101,7 +102,7 @@ void HttpParser::start_message() {
 
 void HttpParser::grow(size_t wanted) {
   if (wanted <= capacity_) return;
-  std::unique_ptr<char[]> bigger(new char[wanted]);
+  auto bigger = std::make_unique_for_overwrite<char[]>(wanted);
   std::memcpy(bigger.get(), buffer_.get(), size_);
   base::wipe(buffer_.get(), high_water_);
   high_water_ = size_;
@@ -136,12 +137,10 @@ HttpParser::State HttpParser::next_message() {
 }
 
 void HttpParser::clear() {
+  base::wipe(buffer_.get(), high_water_);
   if (capacity_ > kInitialBytes) {
-    base::wipe(buffer_.get(), high_water_);
-    buffer_.reset(new char[kInitialBytes]);
+    buffer_ = std::make_unique_for_overwrite<char[]>(kInitialBytes);
     capacity_ = kInitialBytes;
-  } else {
-    base::wipe(buffer_.get(), high_water_);
   }
   size_ = high_water_ = 0;
   start_message();

@@ -100,7 +100,7 @@ Result<std::shared_ptr<Listener>> Listener::open(const ListenerOptions& options,
     return fail(ErrorKind::kInvalid, "a listener's size limits are out of range",
                 "body up to 4 GiB, head up to 16 MiB, at least one header");
   }
-  std::shared_ptr<Listener> listener(new Listener(options, index));
+  auto listener = std::make_shared<Listener>(options, index);
   Result<ForwardedRule> forwarded = ForwardedRule::compile(options.forwarded);
   if (!forwarded) return forward(forwarded);
   listener->forwarded_ = std::move(*forwarded);

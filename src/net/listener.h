@@ -34,6 +34,7 @@ class Listener {
   // Checks the options, reads the certificates and binds the address. kInvalid, kUnavailable.
   static base::Result<std::shared_ptr<Listener>> open(const ListenerOptions& options,
                                                       uint16_t index);
+  Listener(const ListenerOptions& options, uint16_t index) : options_(options), index_(index) {}
   ~Listener();  // removes a unix socket's file
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -55,7 +56,6 @@ class Listener {
   void set_tls(std::shared_ptr<const TlsContext> tls);
 
  private:
-  Listener(const ListenerOptions& options, uint16_t index) : options_(options), index_(index) {}
   base::Result<void> bind_tcp();
   base::Result<void> bind_unix();
   base::Result<FileDescriptor> open_tcp(bool share) const;

@@ -19,7 +19,7 @@ struct Server::Parts {
   std::vector<std::unique_ptr<EventLoop>> loops;
 };
 
-Server::Server() : parts_(std::make_unique<Parts>()) {}
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Server::~Server() { stop(); }
 
@@ -28,7 +28,7 @@ Result<std::unique_ptr<Server>> Server::start(ServerOptions options, HandlerFact
   if (options.io_threads == 0 || options.io_threads > kIoThreadsMax) {
     return fail(ErrorKind::kInvalid, "the number of io threads is from 1 to 256");
   }
-  std::unique_ptr<Server> server(new Server());
+  auto server = std::make_unique<Server>(std::make_unique<Parts>());
   Parts& parts = *server->parts_;
   parts.shared.connections_max = options.connections_max;
   parts.shared.buffered_bytes_max = options.buffered_bytes_max;

@@ -71,7 +71,11 @@ class Server {
 
  private:
   struct Parts;
-  Server();
+
+ public:
+  explicit Server(std::unique_ptr<Parts> parts);  // start() makes the parts
+
+ private:
   std::unique_ptr<Parts> parts_;
 };
 
