@@ -106,7 +106,7 @@ def tool(name, command, counts):
 
 
 def stage_fuzz(counts):
-    count = len(list((TOP / "build/asan/fuzz").glob("*_fuzz")))
+    count = len(list((TOP / "fuzz").glob("*_fuzz.cc")))
     if count:
         rounds = -(-count // (os.cpu_count() or 1))
         tool("fuzz", [TOP / "tools/fuzz", str(max(1, FUZZ_SECONDS_TOTAL // rounds))], counts)
