@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Tests of what ./run and ./test are made of, with stand-ins for apt-get, sudo and id."""
 
+import contextlib
+import io
 import os
 import pathlib
 import shutil
@@ -127,7 +129,8 @@ class BuildTest(ScriptTest):
         self.assertIn("from", done.stdout + done.stderr)
 
     def test_a_failing_configuration_says_why(self):
-        self.write("one/CMakeLists.txt", "message(FATAL_ERROR because)\n")
+        self.write("one/CMakeLists.txt", "cmake_minimum_required(VERSION 3.23)\nproject(x NONE)\n"
+                   "message(FATAL_ERROR because)\n")
         done = self.build()
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("because", done.stderr)
@@ -179,7 +182,8 @@ class CountTest(ScriptTest):
             self.write("base_test.xml", f"<testsuites><testsuite>{gtest}</testsuite></testsuites>")
         counts = run_tests.Counts()
         case = ElementTree.fromstring(f'<testcase name="{name}" status="{status}"/>')
-        run_tests.count_test("unit", case, self.folder, counts)
+        with contextlib.redirect_stdout(io.StringIO()):
+            run_tests.count_test("unit", case, self.folder, counts)
         return counts.passed, counts.failed, counts.skipped, counts.names
 
     FINE = '<testcase classname="A" name="fine" status="run"/>'
