@@ -19,6 +19,8 @@ import re
 import sys
 import tomllib
 
+import cpp_text
+
 FILE_LINES_MAX = 800
 FILE_LINES_WARN = 400
 FUNCTION_LINES_MAX = 70
@@ -106,25 +108,7 @@ class File:
 
     @functools.cached_property
     def code(self):
-        """The text without comments and without what stands inside literals; same line breaks."""
-        return strip_cpp(self.text)
-
-
-def strip_cpp(text):
-    token = re.compile(
-        r'//[^\n]*|/\*.*?\*/|R"([^()\\\s]{0,16})\(.*?\)\1"'
-        r'|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])*\'', re.S)
-
-    def blank(match):
-        found = match.group()
-        breaks = "\n" * found.count("\n")
-        if found[0] == "/":
-            return " " + breaks
-        return found[0] + breaks + found[0] if found[0] in "\"'" else '""' + breaks
-
-    # An include keeps its name.
-    includes = re.compile(r'^(\s*#\s*include\s+)"([^"]*)"', re.M)
-    return token.sub(blank, includes.sub(r"\1<<\2>>", text))
+        return cpp_text.strip(self.text)
 
 
 def room_of(path, rooms):
@@ -274,85 +258,6 @@ def check_allowlist_used(allowed, report):
 # --- lengths --------------------------------------------------------------------------------------
 
 
-def functions_of(code):
-    """(name, first line, lines, parameters) of each function body, by its braces.
-
-    Good for clang-formatted code of our style. A lambda or a local class counts with the function
-    around it; a brace of an initialiser list in a constructor is not taken for the body.
-    """
-    found, stack, head, head_line, line = [], [], "", 0, 1
-    code = re.sub(r"^[ \t]*#[^\n]*(\\\n[^\n]*)*", "", code, flags=re.M)
-    for char in code:
-        if char == "\n":
-            line += 1
-        if char == "{":
-            kind = kind_of_brace(head, stack)
-            stack.append((kind, head, head_line, line))
-            head = ""
-        elif char == "}" and stack:
-            kind, opened_head, first, _ = stack.pop()
-            if kind == "function":
-                found.append((name_of(opened_head), first, line - first + 1,
-                              parameters_of(opened_head)))
-            head = opened_head + "{}" if kind == "initialiser" else ""
-        elif char == ";" and not in_parentheses(head):
-            head = ""
-        elif char == ":" and head.strip() in ("public", "private", "protected"):
-            head = ""
-        else:
-            if not head.strip():
-                head_line = line
-            head += char
-    return found
-
-
-def in_parentheses(head):
-    return head.count("(") > head.count(")")
-
-
-def kind_of_brace(head, stack):
-    if stack and stack[-1][0] in ("function", "block", "initialiser"):
-        return "block"
-    head = head.strip()
-    if re.search(r"\bnamespace\b|\bextern\s*\"", head):
-        return "scope"
-    if in_parentheses(head):
-        return "initialiser"  # a default argument: f(X x = {})
-    if re.search(r"\)\s*(noexcept\s*)?:\s.*[\w>]$", head, re.S):
-        return "initialiser"  # Class::Class(...) : member{...}
-    if re.match(r"(template\s*<.*>\s*)?(class|struct|union|enum)\b", head, re.S) and not re.search(
-            r"\)\s*(const|noexcept|override|final|&)*\s*(->.*)?$", head, re.S):
-        return "scope"
-    if "(" in head and not re.search(r"=\s*$", head) and not re.search(r"^[^(]*[^=!<>]=[^=]", head):
-        return "function"
-    return "initialiser" if head else "block"
-
-
-def name_of(head):
-    flat = re.sub(r"\s+", " ", re.sub(r"^\s*template\s*<.*?>\s*(?=\w)", "", head, flags=re.S))
-    if match := re.match(r"\s*TEST\w*\(([^)]*)\)", flat):
-        return match[1].replace(", ", ".").replace(",", ".").strip()
-    match = re.search(r"([\w:~]+|operator\s*[^\s(]+(?:\(\))?)\s*\(", flat)
-    return match[1].strip() if match else "?"
-
-
-def parameters_of(head):
-    start = head.find("(")
-    depth, count, any_text = 0, 1, False
-    for char in head[start:] if start >= 0 else "":
-        if char in "(<[{":
-            depth += 1
-        elif char in ")>]}":
-            depth -= 1
-            if depth == 0:
-                break
-        elif char == "," and depth == 1:
-            count += 1
-        elif depth >= 1 and not char.isspace():
-            any_text = True
-    return count if any_text else 0
-
-
 class Ratchet:
     """Lengths that were over the limit when the rule came: key -> lines allowed."""
 
@@ -399,7 +304,7 @@ def check_lengths(file, ratchet, report):
             report.fail(file.path, number, "columns", f"{len(line)} columns, at most {COLUMNS_MAX}")
     if not file.is_cpp:
         return
-    for name, first, lines, parameters in functions_of(file.code):
+    for name, first, lines, parameters in cpp_text.functions(file.code):
         key = f"function {file.path} {name}"
         ratchet.check(key, lines, FUNCTION_LINES_MAX, file.path, first, report)
         if parameters > PARAMETERS_MAX and product(file):
