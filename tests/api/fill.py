@@ -1,4 +1,5 @@
-"""Writes what a server answered into a script's `=> ?` lines, as a pattern to be reviewed by whoever wrote the request.
+"""Writes what a server answered into a script's `=> ?` lines, as a pattern to be reviewed by
+whoever wrote the request.
 A tool for authors; no test runs it."""
 import json
 import re
@@ -6,8 +7,15 @@ import re
 from pattern import TIME, UUID
 
 WIDTH = 100
-ENVELOPE = {"lease_id": "", "renewable": False, "lease_duration": 0, "data": None, "wrap_info": None, "warnings": None,
-            "auth": None}
+ENVELOPE = {
+    "lease_id": "",
+    "renewable": False,
+    "lease_duration": 0,
+    "data": None,
+    "wrap_info": None,
+    "warnings": None,
+    "auth": None,
+}
 
 
 def value(v, variables):
@@ -37,15 +45,26 @@ def value(v, variables):
 def layout(v, variables, indent=0):
     pad = " " * (indent + 2)
     if isinstance(v, dict):
-        inline = "{" + ", ".join(f'{json.dumps(k, ensure_ascii=False)}: {layout(x, variables)}' for k, x in v.items()) + "}"
+        inline = (
+            "{"
+            + ", ".join(
+                f'{json.dumps(k, ensure_ascii=False)}: {layout(x, variables)}' for k, x in v.items()
+            )
+            + "}"
+        )
         if len(inline) + indent <= WIDTH and "\n" not in inline:
             return inline
         # One entry a line for objects of objects, otherwise lines filled up to the width.
-        parts = [f'{json.dumps(k, ensure_ascii=False)}: {layout(x, variables, indent + 2)}' for k, x in v.items()]
+        parts = [
+            f'{json.dumps(k, ensure_ascii=False)}: {layout(x, variables, indent + 2)}'
+            for k, x in v.items()
+        ]
         lines, line = [], ""
         for i, part in enumerate(parts):
             part += "," if i + 1 < len(parts) else ""
-            if line and ("\n" in part or "\n" in line or len(line) + len(part) + 1 + indent > WIDTH - 2):
+            if line and (
+                "\n" in part or "\n" in line or len(line) + len(part) + 1 + indent > WIDTH - 2
+            ):
                 lines.append(line)
                 line = part
             else:
@@ -55,7 +74,13 @@ def layout(v, variables, indent=0):
         inline = "[" + ", ".join(layout(x, variables) for x in v) + "]"
         if len(inline) + indent <= WIDTH and "\n" not in inline:
             return inline
-        return "[\n" + ",\n".join(pad + layout(x, variables, indent + 2) for x in v) + "\n" + " " * indent + "]"
+        return (
+            "[\n"
+            + ",\n".join(pad + layout(x, variables, indent + 2) for x in v)
+            + "\n"
+            + " " * indent
+            + "]"
+        )
     return value(v, variables)
 
 
@@ -65,11 +90,22 @@ def expectation(answer, variables):
     try:
         body = answer.json()
     except ValueError:
-        return [f"=> {answer.status} text", f"Content-Type: {answer.header('Content-Type')}", answer.raw.decode(errors="replace")]
+        return [
+            f"=> {answer.status} text",
+            f"Content-Type: {answer.header('Content-Type')}",
+            answer.raw.decode(errors="replace"),
+        ]
     if isinstance(body, dict) and set(body) == {"errors"}:
-        return [f"=> {answer.status}"] + [("! " + json.dumps(e)[1:-1].replace('\\"', '"')) for e in body["errors"]] + ([] if body["errors"] else ["!"])
+        return (
+            [f"=> {answer.status}"]
+            + [("! " + json.dumps(e)[1:-1].replace('\\"', '"')) for e in body["errors"]]
+            + ([] if body["errors"] else ["!"])
+        )
     if isinstance(body, dict) and set(body) == {"help", "openapi", "see_also"}:
-        return [f"=> {answer.status} plain", '{"help": $nonempty, "openapi"?: $object, "see_also": null}']
+        return [
+            f"=> {answer.status} plain",
+            '{"help": $nonempty, "openapi"?: $object, "see_also": null}',
+        ]
     if not isinstance(body, dict) or "request_id" not in body or "wrap_info" not in body:
         return [f"=> {answer.status} plain"] + layout(body, variables).split("\n")
     shape, focus = "data", "data"
@@ -83,14 +119,18 @@ def expectation(answer, variables):
     for k, default in ENVELOPE.items():
         if k != focus and body.get(k) != default:
             lines.append(f"{k}: {layout(body[k], variables, -1000)}")
-    return lines + (loosen(layout(body[focus], variables).split("\n")) if body[focus] is not None else [])
+    return lines + (
+        loosen(layout(body[focus], variables).split("\n")) if body[focus] is not None else []
+    )
 
 
 def loosen(lines):
     """What a moment's delay changes."""
     text = "\n".join(lines)
     if '"expire_time"' in text:
-        text = re.sub(r'"ttl": (\d{2,})', lambda m: f'"ttl": $near({-(-int(m.group(1)) // 60) * 60})', text)
+        text = re.sub(
+            r'"ttl": (\d{2,})', lambda m: f'"ttl": $near({-(-int(m.group(1)) // 60) * 60})', text
+        )
     return text.split("\n")
 
 
@@ -101,6 +141,6 @@ def fill(path, player):
         new = expectation(player.filled[number], player.variables)
         if wanted.startswith("bao "):
             new[0] = "bao " + new[0]
-        lines[number - 1:number] = new
+        lines[number - 1 : number] = new
     with open(path, "w") as f:
         f.write("\n".join(lines))

@@ -2,10 +2,11 @@
 
     {"keys": ["a", $string], "ttl": $near(3600), "token": tok=$token_service, "extra"?: null, ...}
 
-An object's key set must match exactly unless the pattern holds `...`; a key followed by `?` may be missing, one
-followed by `~` is sent by OpenBao only, and one followed by `^` by Vault and Rekey only.
-An array must match item by item; a `...` at its end allows more. `name=` stores what was found under that
-name, to be used later as ${name}. Knows nothing of HTTP."""
+An object's key set must match exactly unless the pattern holds `...`; a key followed by `?` may be
+missing; one followed by `~` is sent by OpenBao only, by `^` by Vault and Rekey only.
+An array must match item by item; a `...` at its end allows more. `name=` stores what was found
+under that name, to be used later as ${name}. Knows nothing of HTTP.
+"""
 import base64
 import binascii
 import json
@@ -56,7 +57,9 @@ def show(value):
 
 
 class Parser:
-    TOKEN = re.compile(r'\s*(\.\.\.|[{}\[\](),:?~^=]|\$[a-z_0-9]+|"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|[A-Za-z_]\w*)')
+    TOKEN = re.compile(
+        r'\s*(\.\.\.|[{}\[\](),:?~^=]|\$[a-z_0-9]+|"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|[A-Za-z_]\w*)'
+    )
 
     def __init__(self, text):
         self.tokens, at = [], 0
@@ -87,7 +90,12 @@ class Parser:
             return self.array()
         if token.startswith("$"):
             return Placeholder(token[1:], self.arguments() if self.peek() == "(" else [])
-        if token[0] == '"' or token[0] == "-" or token[0].isdigit() or token in ("true", "false", "null"):
+        if (
+            token[0] == '"'
+            or token[0] == "-"
+            or token[0].isdigit()
+            or token in ("true", "false", "null")
+        ):
             return json.loads(token, strict=False)
         if self.peek() == "=":
             self.take("=")
@@ -147,13 +155,24 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 # Token forms, by the kind of server: Vault since 1.10, and OpenBao, which keeps the older ones.
 TOKENS = {
-    "rekey": {"token_service": r"hvs\.[A-Za-z0-9_-]{24,}", "token_batch": r"hvb\.[A-Za-z0-9_-]{60,}",
-              "token_root": r"hvs\.[A-Za-z0-9]{24}"},
-    "bao": {"token_service": r"s\.[A-Za-z0-9]{24,}", "token_batch": r"b\.[A-Za-z0-9_-]{60,}",
-            "token_root": r"s\.[A-Za-z0-9]{24}"},
+    "rekey": {
+        "token_service": r"hvs\.[A-Za-z0-9_-]{24,}",
+        "token_batch": r"hvb\.[A-Za-z0-9_-]{60,}",
+        "token_root": r"hvs\.[A-Za-z0-9]{24}",
+    },
+    "bao": {
+        "token_service": r"s\.[A-Za-z0-9]{24,}",
+        "token_batch": r"b\.[A-Za-z0-9_-]{60,}",
+        "token_root": r"s\.[A-Za-z0-9]{24}",
+    },
 }
-STRINGS = {"uuid": UUID, "time": TIME, "accessor": re.compile(r"[A-Za-z0-9]{24}"), "hex": re.compile(r"([0-9a-f]{2})+"),
-           "nonempty": re.compile(r"(?s).+")}
+STRINGS = {
+    "uuid": UUID,
+    "time": TIME,
+    "accessor": re.compile(r"[A-Za-z0-9]{24}"),
+    "hex": re.compile(r"([0-9a-f]{2})+"),
+    "nonempty": re.compile(r"(?s).+"),
+}
 NEAR_SECONDS = 15  # how much of a TTL may have passed by the time that it is read
 
 
@@ -169,11 +188,13 @@ def is_int(value):
 
 
 class Matcher:
-    """Compares a value with a pattern; `problems` holds what differs, `captured` what was asked for."""
+    """Compares a value with a pattern: `problems` are the differences, `captured` the captures."""
 
     def __init__(self, kind):
         self.tokens, self.problems, self.captured = TOKENS[kind], [], {}
-        self.foreign = "^" if kind == "bao" else "~"  # the mark of keys that this kind of server does not send
+        self.foreign = (
+            "^" if kind == "bao" else "~"
+        )  # the mark of keys that this kind of server does not send
 
     def fail(self, where, expected, got):
         self.problems.append(f"{where or 'body'}: expected {show(expected)}, got {json.dumps(got)}")
@@ -203,7 +224,9 @@ class Matcher:
                 self.problems.append(f"{where}.{key}: missing, expected {show(wanted)}")
         if not pattern.open:
             for key in value.keys() - entries.keys():
-                self.problems.append(f"{where}.{key}: not expected, got {json.dumps(value[key])[:200]}")
+                self.problems.append(
+                    f"{where}.{key}: not expected, got {json.dumps(value[key])[:200]}"
+                )
 
     def match_array(self, pattern, value, where):
         wrong_length = not isinstance(value, list) or len(value) < len(pattern.items)
@@ -244,12 +267,19 @@ class Matcher:
         if name == "values":
             return isinstance(value, dict) and all(self.quietly(args[0], v) for v in value.values())
         if name == "includes":
-            return isinstance(value, list) and all(any(self.quietly(i, v) for v in value) for i in args)
+            return isinstance(value, list) and all(
+                any(self.quietly(i, v) for v in value) for i in args
+            )
         if name == "excludes":
-            return isinstance(value, list) and not any(self.quietly(i, v) for i in args for v in value)
+            return isinstance(value, list) and not any(
+                self.quietly(i, v) for i in args for v in value
+            )
         if name == "set":
-            return (isinstance(value, list) and len(value) == len(args)
-                    and all(any(self.quietly(i, v) for v in value) for i in args))
+            return (
+                isinstance(value, list)
+                and len(value) == len(args)
+                and all(any(self.quietly(i, v) for v in value) for i in args)
+            )
         raise PatternError(f"no placeholder is called ${name} (at {where or 'the body'})")
 
 

@@ -1,4 +1,5 @@
-"""Plays a script at a server: sends each request, compares the answer with what the script expects, collects failures."""
+"""Plays a script at a server: sends each request, compares the answer with what the script
+expects, collects failures."""
 import base64
 import hashlib
 import json
@@ -8,18 +9,28 @@ import time
 from pattern import Matcher, PatternError, parse, show
 from script import Command
 
-# A bao run can't move time: it sleeps this long at most, and leaves out the rest of the section otherwise.
+# A bao run can't move time: it sleeps this long at most; otherwise the section's rest is left out.
 SLEEP_SECONDS_MAX = 5
 WAIT_SECONDS_MAX = 10
+SHOWN_MAX = 1500  # characters of an answer in a failure's report
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Failure:
     def __init__(self, script, step, problems, request, got):
-        self.script, self.step, self.problems, self.request, self.got = script, step, problems, request, got
+        self.script, self.step, self.problems, self.request, self.got = (
+            script,
+            step,
+            problems,
+            request,
+            got,
+        )
 
     def __str__(self):
-        lines = [f"FAIL {self.script}:{self.step.line} [{self.step.section}]", f"  request:  {self.request}"]
+        lines = [
+            f"FAIL {self.script}:{self.step.line} [{self.step.section}]",
+            f"  request:  {self.request}",
+        ]
         lines += [f"  problem:  {p}" for p in self.problems[:12]]
         if len(self.problems) > 12:
             lines.append(f"  ... and {len(self.problems) - 12} more")
@@ -39,7 +50,8 @@ class Answer:
 
     def __str__(self):
         text = self.raw.decode(errors="replace")
-        return f"{self.status} {self.header('Content-Type') or '-'} {text if len(text) < 1500 else text[:1500] + '...'}"
+        shown = text if len(text) < SHOWN_MAX else text[:SHOWN_MAX] + "..."
+        return f"{self.status} {self.header('Content-Type') or '-'} {shown}"
 
 
 def seconds(text):
@@ -58,19 +70,29 @@ def merge_patterns(envelope, more):
 
 
 class Player:
-    """`observe(step, answer)`, if given, sees every answer in place of the comparison (captures still happen)."""
+    """`observe(step, answer)`, if given, sees every answer in place of the comparison; captures
+    happen all the same."""
 
     def __init__(self, script, server, observe=None):
         self.script, self.server, self.observe = script, server, observe
         self.failures, self.passed, self.left_out, self.skipping = [], 0, 0, None
         self.token, self.filled = "root", {}
-        self.variables = {"root": server.root, "key": "".join(server.keys[:1]), "none": "", "dir": server.folder,
-                          "key_base64": "".join(server.keys_base64[:1]), "address": server.address,
-                          "port": str(server.port), "token_prefix": "s." if server.kind == "bao" else "hvs.",
-                          "cli": "bao" if server.kind == "bao" else "vault", "cli_name": "OpenBao" if server.kind == "bao" else "Vault",
-                          "version": "2.7.2" if server.kind == "bao" else "1.14.10",
-                          "replication_mode": "primary" if server.kind == "bao" else "disabled",
-                          "upgrade_shown": "0" if server.kind == "bao" else "2", "otp_length": "26" if server.kind == "bao" else "28"}
+        self.variables = {
+            "root": server.root,
+            "key": "".join(server.keys[:1]),
+            "none": "",
+            "dir": server.folder,
+            "key_base64": "".join(server.keys_base64[:1]),
+            "address": server.address,
+            "port": str(server.port),
+            "token_prefix": "s." if server.kind == "bao" else "hvs.",
+            "cli": "bao" if server.kind == "bao" else "vault",
+            "cli_name": "OpenBao" if server.kind == "bao" else "Vault",
+            "version": "2.7.2" if server.kind == "bao" else "1.14.10",
+            "replication_mode": "primary" if server.kind == "bao" else "disabled",
+            "upgrade_shown": "0" if server.kind == "bao" else "2",
+            "otp_length": "26" if server.kind == "bao" else "28",
+        }
 
     def play(self):
         self.run(self.script.steps)
@@ -87,9 +109,19 @@ class Player:
                 else:
                     self.request(step)
             except (PatternError, ValueError, KeyError) as e:
-                self.failures.append(Failure(self.script.name, step, [f"{type(e).__name__}: {e}"], "-", "-"))
+                self.failures.append(
+                    Failure(self.script.name, step, [f"{type(e).__name__}: {e}"], "-", "-")
+                )
             except OSError as e:
-                self.failures.append(Failure(self.script.name, step, [f"no answer: {e!r}"], "-", self.server.log_tail(600)))
+                self.failures.append(
+                    Failure(
+                        self.script.name,
+                        step,
+                        [f"no answer: {e!r}"],
+                        "-",
+                        self.server.log_tail(600),
+                    )
+                )
 
     # --- commands ---
 
@@ -110,10 +142,14 @@ class Player:
                 self.run(step.steps)
         elif step.name == "sleep":
             time.sleep(seconds(argument))
-        elif step.name == "wait":  # until a request is answered with a status; for what is done in the background
+        elif (
+            step.name == "wait"
+        ):  # until a request is answered with a status; for what is done in the background
             method, path, status = argument.split()
             end = time.time() + WAIT_SECONDS_MAX
-            while self.server.call(method, f"/v1/{path}", token=self.variables[self.token])[0] != int(status):
+            while self.server.call(method, f"/v1/{path}", token=self.variables[self.token])[
+                0
+            ] != int(status):
                 if time.time() > end:
                     raise ValueError(f"{argument}: not within {WAIT_SECONDS_MAX} s")
                 time.sleep(0.05)
@@ -136,7 +172,9 @@ class Player:
         if not found:
             return text
         function, args = found.group(1), [a.strip() for a in found.group(2).split(",")]
-        if function == "decode_root":  # generate-root's result: base64 of the token XOR the one-time password
+        if (
+            function == "decode_root"
+        ):  # generate-root's result: base64 of the token XOR the one-time password
             encoded = base64.b64decode(args[0] + "=" * (-len(args[0]) % 4))
             return bytes(a ^ b for a, b in zip(encoded, args[1].encode())).decode(errors="replace")
         if function == "base64":
@@ -148,7 +186,10 @@ class Player:
         if function == "repeat":
             return args[0] * int(args[1])
         if function == "time":  # RFC 3339, from now
-            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.server.offset_seconds + seconds(args[0])))
+            return time.strftime(
+                "%Y-%m-%dT%H:%M:%SZ",
+                time.gmtime(time.time() + self.server.offset_seconds + seconds(args[0])),
+            )
         raise PatternError(f"no function is called {function}")
 
     def expand(self, text, quote=False):
@@ -157,6 +198,7 @@ class Player:
                 raise PatternError(f"${{{found.group(1)}}} isn't set")
             plain = str(self.variables[found.group(1)])
             return json.dumps(plain)[1:-1] if quote else plain
+
         return re.sub(r"\$\{(\w+)\}", value, text)
 
     # --- requests ---
@@ -168,9 +210,9 @@ class Player:
         headers = {k: self.expand(v) for k, v in step.headers.items()}
         if body.startswith("form: "):
             headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
-            body = self.expand(body[len("form: "):])
+            body = self.expand(body[len("form: ") :])
         elif body.startswith("raw: "):
-            body = self.expand(body[len("raw: "):])
+            body = self.expand(body[len("raw: ") :])
         else:
             body = self.expand(body, quote=True)
             if body:
@@ -191,7 +233,9 @@ class Player:
         answer, shown = self.send(step)
         if expect.status == "?":
             self.filled[expect.line] = answer
-            self.failures.append(Failure(self.script.name, step, ["nothing expected yet"], shown, answer))
+            self.failures.append(
+                Failure(self.script.name, step, ["nothing expected yet"], shown, answer)
+            )
             return
         matcher = Matcher(self.server.kind)
         try:
@@ -213,8 +257,11 @@ class Player:
             if expect.shape == "text" and answer.raw.decode() != self.expand(expect.body):
                 matcher.problems.append(f"body: expected {expect.body!r}")
             if expect.shape == "match":
-                matcher.problems += [f"body: no line matches {line}" for line in expect.body.split("\n")
-                                     if not re.search(line, answer.raw.decode(), re.M)]
+                matcher.problems += [
+                    f"body: no line matches {line}"
+                    for line in expect.body.split("\n")
+                    if not re.search(line, answer.raw.decode(), re.M)
+                ]
             return
         pattern = self.pattern(expect, answer)
         if pattern is None:
@@ -230,7 +277,9 @@ class Player:
         wanted = {k: self.expand(v) for k, v in expect.headers.items()}
         if answer.raw and expect.shape not in ("any", "text", "match"):
             wanted.setdefault("Content-Type", "application/json")
-        if not step.path.startswith("/") and (answer.status < 400 or answer.status in (403, 404, 405)):
+        if not step.path.startswith("/") and (
+            answer.status < 400 or answer.status in (403, 404, 405)
+        ):
             wanted.setdefault("Cache-Control", "no-store")
         for name, value in wanted.items():
             got = answer.header(name)
@@ -245,19 +294,34 @@ class Player:
 
     def pattern(self, expect, answer):
         if expect.errors is not None:
-            return parse('{"errors": [' + ", ".join(self.error_pattern(e) for e in expect.errors) + "]}")
+            return parse(
+                '{"errors": [' + ", ".join(self.error_pattern(e) for e in expect.errors) + "]}"
+            )
         body = self.expand(expect.body, quote=True)
         if expect.shape in (None, "plain"):
             return parse(body) if body else None
-        fields = {"request_id": "$uuid", "lease_id": '""', "renewable": "false", "lease_duration": "0", "data": "null",
-                  "wrap_info": "null", "warnings": "null", "auth": "null"}
+        fields = {
+            "request_id": "$uuid",
+            "lease_id": '""',
+            "renewable": "false",
+            "lease_duration": "0",
+            "data": "null",
+            "wrap_info": "null",
+            "warnings": "null",
+            "auth": "null",
+        }
         if self.server.kind != "bao":
             fields["mount_type"] = "$string"
         if expect.shape == "wrap":
             fields["request_id"] = '""'
         field = {"data": "data", "dup": "data", "auth": "auth", "wrap": "wrap_info"}[expect.shape]
         fields[field] = body or "null"
-        fields.update({k: self.expand(v, quote=True) for k, v in expect.fields.items()
-                       if not (k == "mount_type" and self.server.kind == "bao")})
+        fields.update(
+            {
+                k: self.expand(v, quote=True)
+                for k, v in expect.fields.items()
+                if not (k == "mount_type" and self.server.kind == "bao")
+            }
+        )
         envelope = parse("{" + ", ".join(f'"{k}": {v}' for k, v in fields.items()) + "}")
         return merge_patterns(envelope, parse(body)) if expect.shape == "dup" else envelope

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the API scripts against Rekey, or against OpenBao, the oracle that they were written with.
 
-usage: run.py (--server build/release/rekey | --bao) [--tls] [--jobs N] [--fill] [--keep] [SCRIPT ...]
+usage: run.py (--server build/release/rekey | --bao) [--tls] [--jobs N] [--fill] [--keep]
+              [SCRIPT ...]
 
 SCRIPT is a file or a name without `.txt`; all of them by default. Exit status 1 if anything failed.
 --fill writes the answers into `=> ?` expectations; --keep leaves the servers' folders behind."""
@@ -48,8 +49,14 @@ def run_one(path, arguments):
             under_test.close(arguments.keep)
 
 
+def omitted(count):
+    return f", {count} left out" if count else ""
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--server")
     parser.add_argument("--bao", action="store_true")
     parser.add_argument("--tls", action="store_true")
@@ -63,7 +70,9 @@ def main():
         parser.error("give either --server or --bao")
     passed = failed = left_out = 0
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        for name, player, error in pool.map(lambda p: run_one(p, arguments), find(arguments.scripts)):
+        for name, player, error in pool.map(
+            lambda p: run_one(p, arguments), find(arguments.scripts)
+        ):
             if error:
                 print(error, flush=True)
                 failed += 1
@@ -71,10 +80,15 @@ def main():
             if not arguments.summary and not arguments.fill:
                 for failure in player.failures:
                     print(failure, flush=True)
-            print(f"{'ok  ' if not player.failures else 'FAIL'} {name}: {player.passed} passed, {len(player.failures)} failed"
-                  + (f", {player.left_out} left out" if player.left_out else ""), flush=True)
-            passed, failed, left_out = passed + player.passed, failed + len(player.failures), left_out + player.left_out
-    print(f"{passed} passed, {failed} failed" + (f", {left_out} left out" if left_out else ""))
+            verdict = "FAIL" if player.failures else "ok  "
+            counts = f"{player.passed} passed, {len(player.failures)} failed"
+            print(f"{verdict} {name}: {counts}{omitted(player.left_out)}", flush=True)
+            passed, failed, left_out = (
+                passed + player.passed,
+                failed + len(player.failures),
+                left_out + player.left_out,
+            )
+    print(f"{passed} passed, {failed} failed{omitted(left_out)}")
     return 1 if failed or not passed else 0
 
 

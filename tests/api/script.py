@@ -5,9 +5,15 @@ import re
 METHODS = "GET|PUT|POST|DELETE|LIST|PATCH|HEAD|HELP|SCAN|OPTIONS"
 REQUEST = re.compile(rf"({METHODS}) (\S+)$")
 HEADER = re.compile(r"([A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*):(?: (.*))?$")
-FIELD = re.compile(r"(lease_id|renewable|lease_duration|data|wrap_info|warnings|auth|mount_type): (.*)$")
-EXPECT = re.compile(r"(bao )?=> (\?|skip|[1-5x][0-9x|]+)(?: (any|plain|data|dup|auth|wrap|text|match))?$")
-COMMAND = re.compile(r"(restart|seal|unseal|advance|sleep|wait|as|let|loop|end|repeat|file|reload)\b ?(.*)$")
+FIELD = re.compile(
+    r"(lease_id|renewable|lease_duration|data|wrap_info|warnings|auth|mount_type): (.*)$"
+)
+EXPECT = re.compile(
+    r"(bao )?=> (\?|skip|[1-5x][0-9x|]+)(?: (any|plain|data|dup|auth|wrap|text|match))?$"
+)
+COMMAND = re.compile(
+    r"(restart|seal|unseal|advance|sleep|wait|as|let|loop|end|repeat|file|reload)\b ?(.*)$"
+)
 SETTING = re.compile(r"(server|storage|listener|config|bao-config|rekey-config): ?(.*)$")
 
 
@@ -113,7 +119,7 @@ class Reader:
         target, body = step, []
         for number, line in block:
             if line.startswith("differs: "):
-                step.differs = line[len("differs: "):]
+                step.differs = line[len("differs: ") :]
             elif expected := EXPECT.match(line):
                 target.body, body = "\n".join(body), []
                 target = Expectation(number, expected.group(2), expected.group(3))
@@ -126,7 +132,9 @@ class Reader:
             elif not body and target is not step and (field := FIELD.match(line)):
                 target.fields[field.group(1)] = field.group(2)
             elif not body and target is not step and re.match("!( |~ |$)", line):
-                target.errors = (target.errors or []) + ([line[1:].removeprefix(" ")] if line != "!" else [])
+                target.errors = (target.errors or []) + (
+                    [line[1:].removeprefix(" ")] if line != "!" else []
+                )
             else:
                 body.append(line)
         target.body = "\n".join(body)

@@ -1,4 +1,5 @@
-"""Starts, initialises, unseals, restarts and stops one server under test: Rekey, or OpenBao as the oracle.
+"""Starts, initialises, unseals, restarts and stops one server under test: Rekey, or OpenBao as
+the oracle.
 Shared by the API scripts, the client tests and tools/compare-with-bao."""
 import http.client
 import json
@@ -27,14 +28,35 @@ def free_port():
 
 def make_certificate(folder):
     cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost", "-addext",
-                    "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            cert,
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        ],
+        check=True,
+        capture_output=True,
+    )
     return cert, key
 
 
 class Server:
-    """One server in its own folder on its own loopback port. `settings` are the script's, see README.md."""
+    """One server in its own folder on its own loopback port; `settings` are the script's."""
 
     def __init__(self, kind, binary, settings=None, tls=False):
         self.kind, self.binary, self.settings = kind, binary, settings or {}
@@ -55,19 +77,37 @@ class Server:
     def write_configuration(self):
         storage = self.settings.get("storage", ["durable"])[0]
         if storage == "durable":
-            # OpenBao's durable store takes seconds to elect itself; only scripts that restart the server need it.
-            storage = "lmdb" if self.kind == "rekey" else "raft" if self.settings.get("restarts") else "inmem"
+            # OpenBao's durable store takes seconds to elect itself; only scripts that restart
+            # the server need it.
+            storage = (
+                "lmdb"
+                if self.kind == "rekey"
+                else "raft"
+                if self.settings.get("restarts")
+                else "inmem"
+            )
         os.makedirs(f"{self.folder}/data", exist_ok=True)
         path = "" if storage == "inmem" else f'path = "{self.folder}/data"'
         path += '\n  node_id = "n1"' if storage == "raft" else ""
-        tls = f'tls_cert_file = "{self.cert}"\n  tls_key_file = "{self.key}"' if self.tls else "tls_disable = true"
-        # OpenBao turns the unauthenticated forms of rekey and generate-root off unless told otherwise.
-        extra = ("disable_unauthed_rekey_endpoints = false\n  disable_unauthed_generate_root_endpoints = false"
-                 if self.kind == "bao" else "")
+        tls = (
+            f'tls_cert_file = "{self.cert}"\n  tls_key_file = "{self.key}"'
+            if self.tls
+            else "tls_disable = true"
+        )
+        # OpenBao turns the unauthenticated forms off unless told otherwise.
+        extra = (
+            "disable_unauthed_rekey_endpoints = false\n"
+            "  disable_unauthed_generate_root_endpoints = false"
+            if self.kind == "bao"
+            else ""
+        )
         top = "unsafe_allow_api_audit_creation = true" if self.kind == "bao" else ""
-        more = "\n".join(self.settings.get("config", []) + self.settings.get(f"{self.kind}-config", []))
+        more = "\n".join(
+            self.settings.get("config", []) + self.settings.get(f"{self.kind}-config", [])
+        )
         with open(f"{self.folder}/server.hcl", "w") as f:
-            f.write(f'''storage "{storage}" {{
+            f.write(
+                f'''storage "{storage}" {{
   {path}
 }}
 listener "tcp" {{
@@ -81,7 +121,10 @@ disable_mlock = true
 log_level = "info"
 {top}
 {more}
-'''.replace("${dir}", self.folder))
+'''.replace(
+                    "${dir}", self.folder
+                )
+            )
 
     def command(self):
         clock = [f"-test-clock={self.folder}/clock"] if self.kind == "rekey" else []
@@ -89,23 +132,41 @@ log_level = "info"
             self.write_configuration()
             return [self.binary, "server", f"-config={self.folder}/server.hcl"] + clock
         flags = self.settings["server"][0].split()[1:]
-        return [self.binary, "server", "-dev", f"-dev-listen-address=127.0.0.1:{self.port}",
-                "-dev-root-token-id=root"] + flags + clock
+        return (
+            [
+                self.binary,
+                "server",
+                "-dev",
+                f"-dev-listen-address=127.0.0.1:{self.port}",
+                "-dev-root-token-id=root",
+            ]
+            + flags
+            + clock
+        )
 
     def start(self):
         with open(f"{self.folder}/clock", "w") as f:
             f.write(f"{self.offset_seconds}\n")
         self.log = open(f"{self.folder}/log", "ab")
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("VAULT_", "BAO_", "REKEY_"))}
-        self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log,
-                                        env={**env, "HOME": self.folder}, cwd=self.folder)
+        env = {
+            k: v for k, v in os.environ.items() if not k.startswith(("VAULT_", "BAO_", "REKEY_"))
+        }
+        self.process = subprocess.Popen(
+            self.command(),
+            stdout=self.log,
+            stderr=self.log,
+            env={**env, "HOME": self.folder},
+            cwd=self.folder,
+        )
         end = time.time() + START_SECONDS
         while time.time() < end:
             if self.process.poll() is not None:
                 break
             try:
                 # Dev mode unseals itself after the listener is up.
-                if self.call("GET", "/v1/sys/health?uninitcode=200&sealedcode=299")[0] in ((200,) if self.dev else (200, 299)):
+                if self.call("GET", "/v1/sys/health?uninitcode=200&sealedcode=299")[0] in (
+                    (200,) if self.dev else (200, 299)
+                ):
                     if self.dev:
                         self.root = "root"
                     return
@@ -140,7 +201,9 @@ log_level = "info"
         """One request on a connection of its own: (status, [(header, value)], body bytes)."""
         if self.tls:
             context = ssl.create_default_context(cafile=self.cert)
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=60, context=context
+            )
         else:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
@@ -158,7 +221,9 @@ log_level = "info"
     def call(self, method, path, body=None, token=None):
         """A JSON request made by the runner itself: (status, decoded body or None)."""
         headers = {"X-Vault-Token": token} if token else {}
-        status, _, raw = self.request(method, path, json.dumps(body).encode() if body is not None else b"", headers)
+        status, _, raw = self.request(
+            method, path, json.dumps(body).encode() if body is not None else b"", headers
+        )
         return status, json.loads(raw) if raw else None
 
     def must(self, method, path, body=None, token=None):
@@ -170,8 +235,14 @@ log_level = "info"
     # --- life ---
 
     def initialise(self, shares=1, threshold=1):
-        answer = self.must("PUT", "/v1/sys/init", {"secret_shares": shares, "secret_threshold": threshold})
-        self.keys, self.keys_base64, self.root = answer["keys"], answer["keys_base64"], answer["root_token"]
+        answer = self.must(
+            "PUT", "/v1/sys/init", {"secret_shares": shares, "secret_threshold": threshold}
+        )
+        self.keys, self.keys_base64, self.root = (
+            answer["keys"],
+            answer["keys_base64"],
+            answer["root_token"],
+        )
 
     def unseal(self):
         for key in self.keys:
@@ -179,7 +250,10 @@ log_level = "info"
                 break
         end = time.time() + START_SECONDS
         while time.time() < end:  # OpenBao answers before its mounts are up
-            if self.call("GET", "/v1/sys/health")[0] == 200 and self.call("GET", "/v1/sys/mounts", token=self.root)[0] != 503:
+            if (
+                self.call("GET", "/v1/sys/health")[0] == 200
+                and self.call("GET", "/v1/sys/mounts", token=self.root)[0] != 503
+            ):
                 return
             time.sleep(0.02)
         raise ServerError(f"not unsealed: {self.log_tail()}")
