@@ -200,6 +200,9 @@ bool HttpParser::scan_head() {
     } else if (bytes[line_begin_] == ' ' || bytes[line_begin_] == '\t') {
       refuse(400, "a header line begins with white space");
       return true;
+    } else if (bytes[line_begin_] == ':') {  // llhttp would give the value to the header before
+      refuse(400, "a header has no name");
+      return true;
     }
     line_begin_ = scanned_;
     if (scanned_ - head_begin_ > limits_->head_bytes_max) {
