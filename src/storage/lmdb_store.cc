@@ -111,13 +111,19 @@ class LmdbStore::LmdbReader final : public Reader {
     }
     release();
     store_.gate_.enter();
-    if (int code = begin(); code != 0) {
+    int code = begin(store_.env_.get());
+    if (code == MDB_PANIC) code = begin_standby();
+    if (code != 0) {
       store_.gate_.leave();
       return fail_lmdb(code, code == MDB_READERS_FULL ? "the store has too many readers"
                                                       : "the store can't be read");
     }
     active_ = true;
     auto revision = read_revision(txn_.get(), store_.databases_.meta);
+    if (revision && standby_ && *revision != store_.committed_) {
+      revision =
+          base::fail(ErrorKind::kUnavailable, "the store can't be read after a failed write");
+    }
     if (!revision) {
       release();
       return base::forward(revision);
@@ -166,17 +172,26 @@ class LmdbStore::LmdbReader final : public Reader {
   }
 
  private:
-  int begin() {
+  int begin(MDB_env* env) {
     if (txn_) return mdb_txn_renew(txn_.get());
     MDB_txn* begun = nullptr;
-    const int code = mdb_txn_begin(store_.env_.get(), nullptr, MDB_RDONLY, &begun);
+    const int code = mdb_txn_begin(env, nullptr, MDB_RDONLY, &begun);
     txn_.reset(begun);
     return code;
+  }
+
+  int begin_standby() {
+    auto env = store_.standby_env();
+    if (!env) return MDB_PANIC;
+    txn_.reset();
+    standby_ = true;
+    return begin(*env);
   }
 
   LmdbStore& store_;
   TxnPtr txn_;  // kept for good: holds the slot in the reader table
   bool active_ = false;
+  bool standby_ = false;  // txn_ is one of the standby's
   Revision revision_ = 0;
 };
 
@@ -232,6 +247,29 @@ Result<void> LmdbStore::start() {
   health_.bytes_max = info.me_mapsize;
   writer_ = std::thread([this] { write_loop(); });
   return {};
+}
+
+Result<MDB_env*> LmdbStore::standby_env() {
+  const std::lock_guard lock(standby_mutex_);
+  if (standby_env_) return standby_env_.get();
+  MDB_env* created = nullptr;
+  if (int code = mdb_env_create(&created); code != 0)
+    return fail_lmdb(code, "the store can't be read");
+  EnvPtr env(created);
+  mdb_env_set_maxdbs(env.get(), 2);
+  constexpr unsigned kFlags = MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS;
+  if (int code = mdb_env_open(env.get(), folder_.path().c_str(), kFlags, 0600); code != 0) {
+    return fail_lmdb(code, "the store can't be read");
+  }
+  auto databases = open_databases(env.get());
+  if (!databases) return base::forward(databases);
+  // LMDB numbers them in the order of opening, which is the same everywhere.
+  if (!*databases || (*databases)->rows != databases_.rows ||
+      (*databases)->meta != databases_.meta) {
+    return base::fail(ErrorKind::kUnavailable, "the store can't be read after a failed write");
+  }
+  standby_env_ = std::move(env);
+  return standby_env_.get();
 }
 
 LmdbStore::~LmdbStore() {

@@ -97,6 +97,7 @@ class LmdbStore final : public Store {
   using Turn = std::vector<Queued>;
 
   Result<void> start();
+  Result<MDB_env*> standby_env();
   void write_loop();
   bool take_turn(Turn& turn);
   void run_turn(Turn& turn);
@@ -118,6 +119,11 @@ class LmdbStore final : public Store {
   ReadGate gate_;
   std::atomic<int> backups_ = 0;
   std::atomic<Revision> committed_ = 0;  // the newest that is durable
+
+  // After a failed write of its header LMDB also refuses to begin reading. Nobody writes from then
+  // on, so the file can be read by its side, without locks.
+  std::mutex standby_mutex_;
+  EnvPtr standby_env_;
 
   std::mutex queue_mutex_;
   std::condition_variable queue_filled_;

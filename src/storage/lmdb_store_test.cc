@@ -293,6 +293,64 @@ TEST(LmdbStore, FullDiskFailsCommitsAndRecovers) {
   EXPECT_EQ(store->health().keys, static_cast<uint64_t>(taken + 2));
 }
 
+// Makes writes through LMDB's descriptor of the data file fail: the one that commits a
+// transaction's pages, or (`header`) the other, synchronous one that writes the header behind them.
+void break_writes(const std::string& folder, bool header) {
+  const UniqueFd read_only(::open((folder + "/lock.mdb").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(read_only.valid());
+  int broken = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    const auto target = std::filesystem::read_symlink(entry.path(), gone);
+    const int fd = std::stoi(entry.path().filename().string());
+    if (target != folder + "/data.mdb") continue;
+    if (((::fcntl(fd, F_GETFL) & O_DSYNC) != 0) != header) continue;
+    ASSERT_EQ(::dup2(read_only.get(), fd), fd);
+    broken += 1;
+  }
+  ASSERT_EQ(broken, 1);
+}
+
+class BrokenDisk : public testing::TestWithParam<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(Lmdb, BrokenDisk, testing::Bool());
+
+TEST_P(BrokenDisk, LeavesTheStoreReadOnlyForGood) {
+  const TemporaryFolder folder;
+  {
+    auto store = open_or_die(folder.path());
+    auto reader = store->open_reader();
+    ASSERT_TRUE(reader);
+    ASSERT_TRUE(store->commit_and_wait({.puts = {{"before", "1"}}}));
+    ASSERT_TRUE((*reader)->refresh());
+    break_writes(folder.path(), GetParam());
+    const auto first = store->commit_and_wait({.puts = {{"during", "1"}}});
+    ASSERT_FALSE(first);
+    EXPECT_TRUE(outcome_unknown(first.error())) << first.error().describe();
+    const auto second = store->commit_and_wait({.puts = {{"later", "1"}}});
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().kind(), ErrorKind::kUnavailable);
+    const Health health = store->health();
+    EXPECT_FALSE(health.writable);
+    EXPECT_TRUE(health.permanent);
+    EXPECT_NE(health.reason, "");
+    EXPECT_EQ(health.failures, 2u);
+    // What was there can still be read, and what failed can't be seen.
+    ASSERT_TRUE((*reader)->refresh());
+    EXPECT_EQ((*reader)->get("before").value()->value, "1");
+    EXPECT_FALSE((*reader)->get("during").value());
+    (*reader)->release();
+    ASSERT_TRUE((*reader)->refresh());
+    EXPECT_EQ((*reader)->get("before").value()->value, "1");
+    EXPECT_EQ(value_of(*store, "before"), "1");
+    EXPECT_EQ(value_of(*store, "during"), "absent");
+  }
+  auto store = open_or_die(folder.path());
+  EXPECT_EQ(value_of(*store, "before"), "1");
+  EXPECT_EQ(value_of(*store, "later"), "absent");
+  EXPECT_TRUE(store->commit_and_wait({.puts = {{"after", "1"}}}));
+}
+
 // The child: writes key i = i for ever, and reports i through the pipe once it is acknowledged.
 [[noreturn]] void write_until_killed(const std::string& folder, int pipe, uint64_t first) {
   auto store = LmdbStore::open({.folder = folder}, kClock, kNoLog);

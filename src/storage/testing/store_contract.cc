@@ -206,6 +206,25 @@ TEST_P(StoreContract, ListShowsImmediateChildrenOnce) {
   EXPECT_EQ(reader.scan("a/b", "", 0).value(), Names{});
 }
 
+// `after` may come from a client as it is.
+TEST_P(StoreContract, OverlongQuestionsAreAnswered) {
+  const std::string longest(store().limits().key_bytes_max, 'k'), longer(5'000, 'k');
+  put(longest, "x");
+  put("z", "x");
+  auto opened = store().open_reader();
+  ASSERT_TRUE(opened);
+  Reader& reader = **opened;
+  EXPECT_FALSE(reader.get(longer).value());
+  EXPECT_EQ(reader.list("", longest, 9).value(), (Names{"z"}));
+  EXPECT_EQ(reader.list("", longer, 9).value(), (Names{"z"}));
+  EXPECT_EQ(reader.list("", longer + "/", 9).value(), (Names{"z"}));
+  EXPECT_EQ(reader.list(longer, "", 9).value(), Names{});
+  EXPECT_EQ(reader.list(longest, "", 9).value(), Names{});
+  EXPECT_EQ(reader.scan("", longer, 9).value(), (Names{"z"}));
+  EXPECT_EQ(reader.scan(longer, "", 9).value(), Names{});
+  EXPECT_EQ(reader.scan(longest, "", 9).value(), Names{longest});
+}
+
 // What list() and scan() must answer, from a sorted map and the words of the contract alone.
 Names listed(const std::map<std::string, std::string>& rows, const std::string& prefix,
              const std::string& after, size_t limit) {
