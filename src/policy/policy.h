@@ -98,7 +98,6 @@ base::Result<Policy> parse_policy(std::string name, std::string_view text,
 // Built-in policies' texts, as Vault's: "default" may be edited, "root" has no text.
 std::string_view default_policy_text();
 std::string_view response_wrapping_policy_text();
-std::string_view control_group_policy_text();
 
 // What {{identity....}} may refer to. Values are put in as literal text: a name holding `*` or `+`
 // never becomes a wildcard.
@@ -185,7 +184,8 @@ class Acl {
 
   bool root() const;
 
-  // One walk over the path; no allocation.
+  // One hash of the path and at most one walk over it; allocates only where a parameter's name
+  // holds capitals.
   Decision decide(const Query& query) const;
 
   // For sys/capabilities*: what the path's rule grants, without parameters. Empty where no rule

@@ -1,0 +1,25 @@
+// {{identity....}} in a rule's path. Pure; any thread.
+#pragma once
+
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include "policy/policy.h"
+
+namespace rekey::policy {
+
+// Are all {{ }} of the path paired?
+bool template_balanced(std::string_view path);
+bool has_template(std::string_view path);
+
+// The first {{...}} that names nothing that could ever be filled in, or nothing.
+std::string unknown_template(std::string_view path);
+
+// The path with every template filled in, or why it can't be: the rule then never matches. A value
+// is literal text: one that is empty, or that would add a wildcard to the path, is refused, since
+// it would let whoever names an entity widen a policy. (Vault puts it in as it is.)
+std::expected<std::string, std::string> fill_in(std::string_view path,
+                                                const TemplateContext* context);
+
+}  // namespace rekey::policy
