@@ -93,10 +93,16 @@ base::Result<Barrier::Row> Barrier::row(std::string_view key) const {
   return row(**reader, key);
 }
 
-base::Result<void> Barrier::commit(storage::Batch batch) {
+base::Result<storage::Revision> Barrier::commit(storage::Batch batch) {
+  REKEY_CHECK(!batch.puts.empty());
+  const storage::Put first = batch.puts.front();
   base::Result<storage::Revision> done = store_.commit_and_wait(std::move(batch));
-  if (!done) return base::forward(done);
-  return {};
+  if (done || !storage::outcome_unknown(done.error())) return done;
+  // Every value has a nonce of its own: if it is there, this batch was committed. Taking a failure
+  // for granted could lose the only copy of a key that now is in force.
+  base::Result<Row> found = row(first.key);
+  if (found && found->revision != 0 && found->value == first.value) return found->revision;
+  return done;
 }
 
 base::Result<bool> Barrier::initialized(storage::Reader& reader) const {
@@ -141,7 +147,7 @@ base::Result<Initialized> Barrier::initialize(const Seal& seal, const ShareCount
     if (!value) return base::forward(value);
     batch.puts.push_back(put(kRecoveryRow, std::move(*value)));
   }
-  base::Result<void> written = commit(std::move(batch));
+  base::Result<storage::Revision> written = commit(std::move(batch));
   if (!written && written.error().kind() == ErrorKind::kConflict) {
     return base::fail(ErrorKind::kPrecondition, "Vault is already initialized");
   }
@@ -164,17 +170,22 @@ base::Result<void> Barrier::unseal(const SecretBytes& root_key) {
   }
   base::Result<std::shared_ptr<const Keyring>> keyring = Keyring::parse(plaintext->reveal());
   if (!keyring) return base::forward(keyring);
-  Open now{.keyring = *keyring, .root_key = root_key.clone()};
   {
     std::lock_guard keys(mutex_);
     root_key_ = root_key.clone();
-    now.opened = ++opened_;
-    past_.push_back(*keyring);
-    keyrings_.publish(std::move(*keyring));
+    keyring_revision_ = found->revision;
+    opened_++;
+    publish(std::move(*keyring));
   }
   // A store that takes no writes can still be read: nothing can be encrypted until tend() succeeds.
-  (void)extend_reserve(now);
+  (void)extend_reserve();
   return {};
+}
+
+void Barrier::publish(std::shared_ptr<const Keyring> next) {
+  std::erase_if(past_, [](const auto& past) { return past.expired(); });
+  past_.push_back(next);
+  keyrings_.publish(std::move(next));
 }
 
 void Barrier::seal() {
@@ -196,25 +207,51 @@ base::Result<Barrier::Open> Barrier::open() const {
   std::lock_guard keys(mutex_);
   std::shared_ptr<const Keyring> keyring = keyrings_.get();
   if (keyring == nullptr) return sealed_error();
-  return Open{.keyring = std::move(keyring), .root_key = root_key_.clone(), .opened = opened_};
+  return Open{.keyring = std::move(keyring),
+              .root_key = root_key_.clone(),
+              .revision = keyring_revision_,
+              .opened = opened_};
 }
 
-base::Result<void> Barrier::write_keyring(const Keyring& keyring, const SecretBytes& root_key,
-                                          uint64_t reserved) {
+base::Result<void> Barrier::write_keyring(const Open& now, const Keyring& keyring,
+                                          uint64_t reserved, const SecretBytes& root_key,
+                                          storage::Batch others) {
+  storage::Batch batch = std::move(others);
+  batch.conditions.push_back(condition(kKeyringRow, now.revision));
+  batch.puts.insert(batch.puts.begin(),
+                    put(kKeyringRow, seal_blob(root_key, kKeyringRow,
+                                               keyring.serialize(reserved).reveal(), random_)));
+  base::Result<storage::Revision> written = commit(std::move(batch));
+  if (!written) {
+    if (written.error().kind() == ErrorKind::kConflict) (void)reload(now);
+    return base::forward(written);
+  }
+  std::lock_guard keys(mutex_);
+  if (opened_ == now.opened) keyring_revision_ = *written;
+  return {};
+}
+
+base::Result<void> Barrier::reload(const Open& now) {
   base::Result<Row> found = row(kKeyringRow);
   if (!found) return base::forward(found);
-  storage::Batch batch;
-  batch.conditions.push_back(condition(kKeyringRow, found->revision));
-  batch.puts.push_back(put(kKeyringRow, seal_blob(root_key, kKeyringRow,
-                                                  keyring.serialize(reserved).reveal(), random_)));
-  return commit(std::move(batch));
+  base::Result<SecretBytes> plaintext = open_blob(now.root_key, kKeyringRow, found->value);
+  if (!plaintext) return base::forward(plaintext);
+  base::Result<std::shared_ptr<const Keyring>> keyring = Keyring::parse(plaintext->reveal());
+  if (!keyring) return base::forward(keyring);
+  std::lock_guard keys(mutex_);
+  if (keyrings_.get() == nullptr || opened_ != now.opened) return sealed_error();
+  keyring_revision_ = found->revision;
+  publish(std::move(*keyring));
+  return {};
 }
 
-base::Result<void> Barrier::extend_reserve(const Open& now) {
-  const uint64_t reserved = now.keyring->encryptions() + kEncryptionReserve;
-  base::Result<void> written = write_keyring(*now.keyring, now.root_key, reserved);
+base::Result<void> Barrier::extend_reserve() {
+  base::Result<Open> now = open();
+  if (!now) return base::forward(now);
+  const uint64_t reserved = now->keyring->encryptions() + kEncryptionReserve;
+  base::Result<void> written = write_keyring(*now, *now->keyring, reserved, now->root_key, {});
   if (!written) return base::forward(written);
-  now.keyring->extend_reserve(reserved);
+  now->keyring->extend_reserve(reserved);
   return {};
 }
 
@@ -227,16 +264,14 @@ base::Result<uint32_t> Barrier::rotate_locked() {
   base::Result<Open> now = open();
   if (!now) return base::forward(now);
   std::shared_ptr<const Keyring> next = now->keyring->with_new_term(random_, clock_.wall());
-  base::Result<void> written = write_keyring(*next, now->root_key, kEncryptionReserve);
+  base::Result<void> written = write_keyring(*now, *next, kEncryptionReserve, now->root_key, {});
   if (!written) return base::forward(written);
   next->extend_reserve(kEncryptionReserve);
   const uint32_t term = next->active_term();
   std::lock_guard keys(mutex_);
   // Sealed while the disk worked: the term is there at the next unseal.
   if (keyrings_.get() == nullptr || opened_ != now->opened) return term;
-  std::erase_if(past_, [](const auto& past) { return past.expired(); });
-  past_.push_back(next);
-  keyrings_.publish(std::move(next));
+  publish(std::move(next));
   return term;
 }
 
@@ -251,7 +286,7 @@ base::Result<void> Barrier::tend() {
     return {};
   }
   if (used + kEncryptionReserve / 2 < now->keyring->encryptions_reserved()) return {};
-  return extend_reserve(*now);
+  return extend_reserve();
 }
 
 base::Result<KeyStatus> Barrier::key_status() const {
@@ -316,21 +351,14 @@ base::Result<void> Barrier::apply(const NewSeal& next) {
   std::lock_guard lock(writing_);
   base::Result<Open> now = open();
   if (!now) return base::forward(now);
-  base::Result<Row> keyring_row = row(kKeyringRow);
-  if (!keyring_row) return base::forward(keyring_row);
-  base::Result<Row> config_row = row(kSealConfigRow);
-  if (!config_row) return base::forward(config_row);
-  const SecretBytes plaintext = now->keyring->serialize(now->keyring->encryptions_reserved());
-  storage::Batch batch;
-  batch.conditions.push_back(condition(kKeyringRow, keyring_row->revision));
-  batch.conditions.push_back(condition(kSealConfigRow, config_row->revision));
-  batch.puts.push_back(
-      put(kKeyringRow, seal_blob(next.root_key, kKeyringRow, plaintext.reveal(), random_)));
-  batch.puts.push_back(put(kSealConfigRow, next.config.dump()));
-  base::Result<void> written = commit(std::move(batch));
+  // One batch: at no time is there a keyring that the configured seal can't open.
+  storage::Batch config;
+  config.puts.push_back(put(kSealConfigRow, next.config.dump()));
+  base::Result<void> written = write_keyring(
+      *now, *now->keyring, now->keyring->encryptions_reserved(), next.root_key, std::move(config));
   if (!written) return base::forward(written);
   std::lock_guard keys(mutex_);
-  if (!root_key_.empty()) root_key_ = next.root_key.clone();
+  if (opened_ == now->opened && !root_key_.empty()) root_key_ = next.root_key.clone();
   return {};
 }
 
@@ -351,7 +379,9 @@ base::Result<void> Barrier::apply(const NewRecovery& next) {
   if (!value) return base::forward(value);
   storage::Batch batch;
   batch.puts.push_back(put(kRecoveryRow, std::move(*value)));
-  return commit(std::move(batch));
+  base::Result<storage::Revision> written = commit(std::move(batch));
+  if (!written) return base::forward(written);
+  return {};
 }
 
 base::Result<uint64_t> Barrier::epoch(storage::Reader& reader) const {
@@ -382,7 +412,7 @@ base::Result<uint64_t> Barrier::bump_epoch() {
   storage::Batch batch;
   batch.conditions.push_back(condition(kEpochRow, found->revision));
   batch.puts.push_back(put(kEpochRow, std::move(*value)));
-  base::Result<void> written = commit(std::move(batch));
+  base::Result<storage::Revision> written = commit(std::move(batch));
   if (!written) return base::forward(written);
   return *before + 1;
 }

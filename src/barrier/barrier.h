@@ -114,18 +114,24 @@ class Barrier {
   };
   base::Result<Row> row(storage::Reader& reader, std::string_view key) const;
   base::Result<Row> row(std::string_view key) const;  // with a reader of its own
-  base::Result<void> commit(storage::Batch batch);
-  // The keyring and root key now in force; kSealed.
+  // Finds out by reading the first put back where the store doesn't know whether it committed.
+  base::Result<storage::Revision> commit(storage::Batch batch);
+  // What is in force now; kSealed.
   struct Open {
     std::shared_ptr<const Keyring> keyring;
     base::SecretBytes root_key;
+    storage::Revision revision = 0;  // of the keyring row
     uint64_t opened = 0;
   };
   base::Result<Open> open() const;
-  base::Result<void> write_keyring(const Keyring& keyring, const base::SecretBytes& root_key,
-                                   uint64_t reserved);
-  base::Result<void> extend_reserve(const Open& now);
+  // Writes the keyring row, and `others` with it, unless somebody else wrote it since; then what
+  // they wrote is taken over and the answer is kConflict.
+  base::Result<void> write_keyring(const Open& now, const Keyring& keyring, uint64_t reserved,
+                                   const base::SecretBytes& root_key, storage::Batch others);
+  base::Result<void> reload(const Open& now);
+  base::Result<void> extend_reserve();
   base::Result<uint32_t> rotate_locked();
+  void publish(std::shared_ptr<const Keyring> next);  // with mutex_ held
 
   storage::Store& store_;
   base::Random& random_;
@@ -135,6 +141,7 @@ class Barrier {
   // Held for moments only, so that seal() never waits for a disk. Guards all below.
   mutable std::mutex mutex_;
   base::SecretBytes root_key_;  // while unsealed: rotation re-encrypts the keyring row
+  storage::Revision keyring_revision_ = 0;
   uint64_t opened_ = 0;  // how often it was unsealed: tells a change that a seal came between
   std::vector<std::weak_ptr<const Keyring>> past_;  // to tell when they are gone
 };

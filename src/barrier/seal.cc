@@ -45,7 +45,8 @@ base::Result<SecretBytes> decode_share(std::string_view text) {
   base::Result<std::string> bytes = base::fail(ErrorKind::kInvalid, "");
   if (!text.empty() && text.size() <= kShareTextBytesMax) {
     bytes = base::hex_decode(text);
-    if (!bytes) bytes = base::base64_decode(text);
+    // Padded only, as in Vault: nearly any word would be base64 otherwise.
+    if (!bytes && text.size() % 4 == 0) bytes = base::base64_decode(text);
   }
   if (!bytes) return base::fail(ErrorKind::kInvalid, "'key' must be a valid hex or base64 string");
   return SecretBytes::copy_of(*bytes);
