@@ -89,7 +89,8 @@ void Connection::on_event(uint32_t epoll_events) {
   if (gone || (hung_up && (phase_ == Phase::kHandling || phase_ == Phase::kWriting))) {
     return cut_off();
   }
-  if ((epoll_events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0) transport_.mark_readable();
+  const bool ended = hung_up || (epoll_events & EPOLLRDHUP) != 0;
+  if (ended || (epoll_events & EPOLLIN) != 0) transport_.mark_readable(ended);
   if (phase_ == Phase::kWriting) {
     if ((epoll_events & EPOLLOUT) != 0) queue_write();
     return;

@@ -49,7 +49,7 @@ SocketBioMethod::SocketBioMethod()
 bool Transport::open(int fd, SslHandle ssl, const SocketBioMethod& method) {
   REKEY_CHECK(fd_ < 0);
   fd_ = fd;
-  drained_ = false;
+  drained_ = peer_ended_ = false;
   bytes_in_ = bytes_out_ = 0;
   if (ssl == nullptr) return true;
   BIO* bio = BIO_new(method.get());
@@ -70,9 +70,9 @@ void Transport::close() {
 
 ssize_t Transport::receive(char* into, size_t size) {
   const ssize_t count = ::recv(fd_, into, size, 0);
-  // A short read of a stream means that it is dry: the next bytes raise a new edge.
-  drained_ = count < 0 || static_cast<size_t>(count) < size;
-  if (count == 0) drained_ = false;  // the end stays readable
+  // A short read of a stream means that it is dry: the next bytes raise a new edge. Not so where
+  // the end is next, which may have come with the same edge as the bytes.
+  drained_ = count < 0 || (static_cast<size_t>(count) < size && !peer_ended_);
   if (count > 0) bytes_in_ += static_cast<uint64_t>(count);
   return count;
 }

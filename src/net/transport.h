@@ -61,8 +61,12 @@ class Transport {
   void write_raw(std::string_view bytes);  // past TLS, as far as it goes
   void end_writing();                      // close_notify where TLS is on, then FIN
 
-  // The loop saw an edge: the socket may have bytes again.
-  void mark_readable() { drained_ = false; }
+  // The loop saw an edge: the socket may have bytes again, and if the peer has `ended`, no edge
+  // will follow.
+  void mark_readable(bool ended) {
+    drained_ = false;
+    peer_ended_ |= ended;
+  }
   // read() may give more without a new edge.
   bool may_have_more() const;
   // Gives OpenSSL's record buffers back if they hold nothing: 33 KiB an idle connection.
@@ -85,6 +89,7 @@ class Transport {
   int fd_ = -1;
   SslHandle ssl_;
   bool drained_ = false;
+  bool peer_ended_ = false;
   bool spoke_plain_http_ = false;
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
