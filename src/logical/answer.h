@@ -6,13 +6,13 @@
 
 namespace rekey::logical {
 
-inline Response with_data(const base::Json& data) {
+inline Response with_json(const base::Json& data) {
   Response response;
   response.data = data.dump();
   return response;
 }
 
-inline Response with_data(base::JsonObject data) { return with_data(base::Json(std::move(data))); }
+inline Response with_data(base::JsonObject data) { return with_json(base::Json(std::move(data))); }
 
 // A list answer: {"keys": [...]}. No keys is the 404 that Vault's clients expect.
 base::Result<Response> with_keys(const std::vector<std::string>& keys);

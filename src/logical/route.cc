@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/check.h"
 #include "base/clock.h"
 
 namespace rekey::logical {
@@ -203,9 +202,10 @@ void RouteTable::add(Route route) {
     }
     std::string_view name = segment.substr(1, segment.size() - 2);
     if (name.ends_with('*')) {
-      REKEY_CHECK(rest.empty());
       name.remove_suffix(1);
       pattern.takes_rest = true;
+      if (!rest.empty()) pattern.suffix = "/" + std::string(rest);
+      rest = {};
     } else {
       pattern.segments.emplace_back();
     }
@@ -241,6 +241,10 @@ bool RouteTable::matches(size_t index, std::string_view path, Match& out) const 
     if (last && i + 1 < pattern.segments.size()) return false;
     path.remove_prefix(std::min(segment.size() + 1, path.size()));
     if (!wants_more && !path.empty()) return false;
+  }
+  if (!pattern.suffix.empty()) {
+    if (!path.ends_with(pattern.suffix)) return false;
+    path.remove_suffix(pattern.suffix.size());
   }
   if (pattern.takes_rest) out.captures.emplace_back(pattern.names[name], path);
   out.route = routes_[index].get();

@@ -3,7 +3,8 @@
 // requests, path help and sys/internal/specs/openapi, so that they can't disagree.
 //
 // A pattern is literal segments, `{name}` for one segment and, last, `{name*}` for the rest of the
-// path (which may be empty and may hold slashes). Built once, then only read: any thread.
+// path (which may be empty and may hold slashes); what stands after that must end the path. Built
+// once, then only read: any thread.
 #pragma once
 
 #include <functional>
@@ -99,6 +100,7 @@ class RouteTable {
     std::vector<std::string> segments;    // literal, or empty for a capture
     std::vector<std::string_view> names;  // of the captures, in order
     bool takes_rest = false;
+    std::string suffix;  // after the rest: "/tune"
   };
   bool matches(size_t index, std::string_view path, Match& out) const;
 

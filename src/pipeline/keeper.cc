@@ -109,6 +109,13 @@ base::Result<void> Keeper::add_missing_rows(storage::Reader& reader,
   if (!policy) return forward(policy);
   if (!*policy)
     txn.put(std::string(kPolicyPrefix) + "default", std::string(policy::default_policy_text()));
+  auto cluster = txn.get(kClusterRow);
+  if (!cluster) return forward(cluster);
+  if (!*cluster) {
+    const JsonObject row{{"name", "rekey-cluster-" + random_.uuid().substr(0, 8)},
+                         {"id", random_.uuid()}};
+    txn.put(kClusterRow, Json(row).dump());
+  }
   if (!txn.has_writes()) return {};
   auto batch = txn.take_batch();
   if (!batch) return forward(batch);
@@ -188,6 +195,12 @@ base::Result<void> Keeper::open() {
   state->cutoffs = std::make_shared<const identity::CutoffTable>(std::move(*cutoffs));
   state->token_keys = std::make_shared<const identity::TokenKeys>(keyring->derive("token-hash"));
   state->hasher = std::make_shared<const audit::Hasher>(keyring->derive("audit-hash"));
+  auto cluster = txn.peek(kClusterRow);
+  if (!cluster) return forward(cluster);
+  if (const auto row = Json::parse(cluster->value_or(""))) {
+    state->cluster_name = cluster_name_.empty() ? row->string_or("name", "") : cluster_name_;
+    state->cluster_id = row->string_or("id", "");
+  }
   state->policy_generation = 1;
   state->keyring = std::move(keyring);
   state_.publish(std::move(state));
@@ -221,6 +234,14 @@ base::Result<void> Keeper::renew(const Change& change) {
   next->policy_generation++;
   state_.publish(std::move(next));
   return {};
+}
+
+base::Result<void> Keeper::reload_keyring() {
+  return renew([&](State& next, storage::Reader&, barrier::Txn&) -> base::Result<void> {
+    next.keyring = barrier_.keyring();
+    if (next.keyring == nullptr) return base::fail(ErrorKind::kSealed, "Vault is sealed");
+    return {};
+  });
 }
 
 base::Result<void> Keeper::reload_mounts() {

@@ -23,6 +23,7 @@
 namespace rekey::pipeline {
 
 constexpr std::string_view kMountPrefix = "core/mount/";
+constexpr std::string_view kClusterRow = "core/cluster";
 constexpr std::string_view kPolicyPrefix = "core/policy/";
 
 // Makes the backend that a mount of a type is served by. Read-only once the server runs.
@@ -42,8 +43,13 @@ class Catalog {
 class Keeper {
  public:
   Keeper(storage::Store& store, barrier::Barrier& barrier, const Catalog& catalog,
-         base::Random& random, const base::Log& log)
-      : store_(store), barrier_(barrier), catalog_(catalog), random_(random), log_(log) {}
+         std::string cluster_name, base::Random& random, const base::Log& log)
+      : store_(store),
+        barrier_(barrier),
+        catalog_(catalog),
+        cluster_name_(std::move(cluster_name)),
+        random_(random),
+        log_(log) {}
 
   const base::Snapshot<State>& state() const { return state_; }
 
@@ -56,6 +62,8 @@ class Keeper {
   // an io thread.
   void close();
 
+  // After the barrier rotated its keys.
+  base::Result<void> reload_keyring();
   base::Result<void> reload_mounts();
   base::Result<void> reload_policy(std::string_view name);
   base::Result<void> reload_cutoffs();
@@ -73,6 +81,7 @@ class Keeper {
   storage::Store& store_;
   barrier::Barrier& barrier_;
   const Catalog& catalog_;
+  std::string cluster_name_;  // as configured; empty: made at the first start and kept
   base::Random& random_;
   const base::Log& log_;
   std::vector<Lane*> lanes_;

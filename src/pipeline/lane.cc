@@ -23,19 +23,21 @@ void Lane::when_durable(uint64_t index, std::function<void(base::Result<void>)> 
   waiting_.push_back({index, std::move(done)});
 }
 
-void Lane::on_durable(uint64_t size, const base::Error* failure) {
-  durable_size_ = std::max(durable_size_, size);
+void Lane::on_progress(const audit::Progress& progress) {
+  durable_size_ = std::max(durable_size_, progress.durable_size);
   // Taken out first: a callback may append the next entry and wait for it.
   std::deque<Waiting> ready;
-  while (!waiting_.empty() && (failure != nullptr || waiting_.front().index < durable_size_)) {
+  while (!waiting_.empty() && (waiting_.front().index < durable_size_ ||
+                               waiting_.front().index < progress.failed_size)) {
     ready.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
   for (Waiting& one : ready) {
-    if (one.index < durable_size_)
+    if (one.index < durable_size_) {
       one.done({});
-    else
-      one.done(std::unexpected(*failure));
+    } else {
+      one.done(base::fail(base::ErrorKind::kUnavailable, "the record can't be written"));
+    }
   }
 }
 

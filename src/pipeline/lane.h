@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "audit/log.h"
 #include "base/snapshot.h"
 #include "identity/token.h"
 #include "pipeline/state.h"
@@ -51,8 +52,7 @@ class Lane {
 
   // `done` is called on this thread as soon as entries up to and including `index` are durable.
   void when_durable(uint64_t index, std::function<void(base::Result<void>)> done);
-  // The record's progress: everything below `size` is durable, or `failure` holds for the rest.
-  void on_durable(uint64_t size, const base::Error* failure);
+  void on_progress(const audit::Progress& progress);
   size_t waiting() const { return waiting_.size(); }
 
  private:

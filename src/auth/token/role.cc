@@ -50,7 +50,7 @@ Result<Response> read(Context& context) {
   auto role = read_role(context, context.fields.text("role_name"));
   if (!role) return forward(role);
   if (!*role) return logical::nothing_there();
-  return logical::with_data(describe(**role));
+  return logical::with_json(describe(**role));
 }
 
 Result<Response> erase(Context& context) {

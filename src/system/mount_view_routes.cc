@@ -1,0 +1,159 @@
+// How mounts look, and sys/internal/ui/mounts, by which clients find out what lies where.
+#include "logical/answer.h"
+#include "pipeline/call_context.h"
+#include "system/mount_view.h"
+#include "system/system_backend.h"
+
+namespace rekey::system {
+namespace {
+
+using base::ErrorKind;
+using base::Json;
+using base::JsonObject;
+using base::Result;
+using logical::Context;
+using logical::Mount;
+using logical::Operation;
+using logical::Response;
+using pipeline::CallContext;
+
+Json options_of(const Mount& mount) {
+  if (mount.options.empty()) return Json();
+  JsonObject options;
+  for (const auto& [key, value] : mount.options) options.set(key, value);
+  return options;
+}
+
+int64_t seconds(base::Duration duration) {
+  return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
+}
+
+void copy_tuned(const Mount& mount, JsonObject& into) {
+  for (const char* name :
+       {"listing_visibility", "audit_non_hmac_request_keys", "audit_non_hmac_response_keys",
+        "passthrough_request_headers", "allowed_response_headers", "user_lockout_config"}) {
+    const Json* value = mount.config.find(name);
+    if (value == nullptr || (value->as_string() && value->as_string()->empty())) continue;
+    into.set(name, *value);
+  }
+}
+
+Result<Response> all_mounts(Context& context) {
+  const CallContext& call = CallContext::of(context);
+  JsonObject secret, auth;
+  for (const auto& [path, mount] : call.state->mounts->rows()) {
+    const std::string* visible = mount->config.find("listing_visibility") != nullptr
+                                     ? mount->config.find("listing_visibility")->as_string()
+                                     : nullptr;
+    const bool listed = visible != nullptr && *visible == "unauth";
+    const bool reachable =
+        call.acl != nullptr && (call.acl->root() || call.acl->reaches_below(path));
+    if (!listed && !reachable) continue;
+    JsonObject entry = reachable ? describe_mount(*mount)
+                                 : JsonObject{{"type", mount->type},
+                                              {"description", mount->description},
+                                              {"options", options_of(*mount)}};
+    if (mount->is_auth())
+      auth.set(path.substr(5), std::move(entry));
+    else
+      secret.set(path, std::move(entry));
+  }
+  return logical::with_data({{"secret", std::move(secret)}, {"auth", std::move(auth)}});
+}
+
+Result<Response> one_mount(Context& context) {
+  const CallContext& call = CallContext::of(context);
+  std::string path(context.fields.text("path"));
+  if (path.empty()) return logical::bad_request("path not specified");
+  while (path.starts_with('/')) path.erase(0, 1);
+  const auto refuse = [&path] {
+    return base::fail(ErrorKind::kUnauthenticated,
+                      "preflight capability check returned 403, please ensure client's policies "
+                      "grant access to path \"" +
+                          path + "/\"");
+  };
+  if (call.acl == nullptr) return refuse();
+  const auto mount = call.state->mounts->find(path);
+  if (mount == nullptr || (!call.acl->root() && !call.acl->reaches_below(mount->path))) {
+    while (path.ends_with('/')) path.pop_back();
+    return refuse();
+  }
+  JsonObject data = describe_mount(*mount);
+  data.set("path", mount->path);
+  return logical::with_data(std::move(data));
+}
+
+}  // namespace
+
+JsonObject describe_mount(const Mount& mount) {
+  JsonObject config;
+  for (const char* name : {"default_lease_ttl", "max_lease_ttl"}) {
+    const Json* value = mount.config.find(name);
+    config.set(name, value == nullptr ? Json(0) : *value);
+  }
+  const Json* no_cache = mount.config.find("force_no_cache");
+  config.set("force_no_cache", no_cache == nullptr ? Json(false) : *no_cache);
+  if (mount.is_auth()) {
+    const Json* type = mount.config.find("token_type");
+    config.set("token_type", type == nullptr ? Json("default-service") : *type);
+  }
+  copy_tuned(mount, config);
+  return {{"type", mount.type},
+          {"description", mount.description},
+          {"accessor", mount.accessor},
+          {"config", std::move(config)},
+          {"options", options_of(mount)},
+          {"local", mount.local},
+          {"seal_wrap", mount.seal_wrap},
+          {"external_entropy_access", mount.external_entropy_access},
+          {"uuid", mount.uuid},
+          {"plugin_version", ""},
+          {"running_plugin_version", "v1.14.10+builtin.vault"},
+          {"running_sha256", ""},
+          {"deprecation_status", "supported"}};
+}
+
+JsonObject describe_tune(const Mount& mount, const logical::Limits& limits) {
+  JsonObject data{{"default_lease_ttl", seconds(limits.default_lease_ttl)},
+                  {"max_lease_ttl", seconds(limits.max_lease_ttl)},
+                  {"description", mount.description},
+                  {"force_no_cache", false}};
+  if (mount.is_auth()) {
+    const Json* type = mount.config.find("token_type");
+    data.set("token_type", type == nullptr ? Json("default-service") : *type);
+  }
+  if (!mount.options.empty()) data.set("options", options_of(mount));
+  copy_tuned(mount, data);
+  return data;
+}
+
+void SystemBackend::add_mount_view_routes() {
+  routes_.add({.pattern = "internal/ui/mounts",
+               .handlers = {{Operation::kRead, all_mounts}},
+               .synopsis = "The mounts that the caller can reach.",
+               .unauthenticated = true});
+  routes_.add({.pattern = "internal/ui/mounts/{path*}",
+               .handlers = {{Operation::kRead, one_mount}},
+               .synopsis = "The mount that a path lies in, if the caller can reach it.",
+               .unauthenticated = true});
+  routes_.add({.pattern = "internal/ui/namespaces",
+               .handlers = {{Operation::kRead,
+                             [](Context&) -> Result<Response> {
+                               return logical::with_data(JsonObject{{"keys", base::JsonArray{}}});
+                             }}},
+               .synopsis = "Namespaces; there are none.",
+               .unauthenticated = true});
+}
+
+SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
+  add_seal_routes();
+  add_quorum_routes();
+  add_mount_routes();
+  add_mount_view_routes();
+  add_policy_routes();
+  add_capability_routes();
+  add_wrapping_routes();
+  add_tool_routes();
+}
+
+}  // namespace rekey::system

@@ -1,0 +1,314 @@
+// sys/rekey/*, rekey-recovery-key/*, generate-root/*, rotate, key-status: what holders of shares
+// do.
+#include "base/codec.h"
+#include "logical/answer.h"
+#include "system/system_backend.h"
+
+namespace rekey::system {
+namespace {
+
+using base::ErrorKind;
+using base::Json;
+using base::JsonArray;
+using base::JsonObject;
+using base::Result;
+using logical::Context;
+using logical::FieldType;
+using logical::Operation;
+using logical::Response;
+
+Response plain(JsonObject body) {
+  Response response = logical::with_data(std::move(body));
+  response.plain = true;
+  return response;
+}
+
+JsonObject describe(const barrier::RekeyStatus& status, int required) {
+  JsonObject body{{"started", status.started},
+                  {"nonce", status.nonce},
+                  {"t", status.counts.threshold},
+                  {"n", status.counts.shares},
+                  {"progress", status.progress},
+                  {"required", required},
+                  {"pgp_fingerprints", nullptr},
+                  {"backup", false},
+                  {"verification_required", status.verification_required}};
+  if (!status.verification_nonce.empty()) {
+    body.set("verification_nonce", status.verification_nonce);
+  }
+  return body;
+}
+
+JsonObject describe(const barrier::RekeyVerifyStatus& status) {
+  return {{"nonce", status.nonce},
+          {"started", true},
+          {"t", status.counts.threshold},
+          {"n", status.counts.shares},
+          {"progress", status.progress}};
+}
+
+JsonObject describe(const barrier::GenerateRootStatus& status, int required) {
+  JsonObject body{{"started", status.started},
+                  {"nonce", status.nonce},
+                  {"progress", status.progress},
+                  {"required", required},
+                  {"complete", status.complete},
+                  {"encoded_token", status.encoded_token},
+                  {"encoded_root_token", status.encoded_token},
+                  {"pgp_fingerprint", ""},
+                  {"otp", status.otp},
+                  {"otp_length", static_cast<int64_t>(barrier::kRootTokenBytes)}};
+  return body;
+}
+
+Result<base::SecretBytes> share_of(Context& context) {
+  const std::string_view key = context.fields.text("key");
+  if (key.empty()) {
+    return logical::bad_request("'key' must be specified in request body as JSON");
+  }
+  return barrier::decode_share(key);
+}
+
+// Whoever cancels must have started it or hold a token with sudo: an anonymous cancel would let
+// anyone on the network keep an operation from ever finishing.
+Result<void> may_cancel(Context& context, std::string_view nonce, bool started) {
+  if (!started || context.caller.root) return {};
+  if (!nonce.empty() && context.fields.text("nonce") == nonce) return {};
+  return base::fail(ErrorKind::kInvalid,
+                    "to cancel, give the operation's nonce (-nonce) or a root token");
+}
+
+}  // namespace
+
+void SystemBackend::add_quorum_routes() {
+  SealControl& control = parts_.seal_control;
+  const logical::Field nonce{"nonce", FieldType::kString, "The operation's nonce."};
+  const logical::Field key{"key", FieldType::kString, "One share, in hex or base64."};
+  struct Kind {
+    const char* init;
+    const char* update;
+    const char* verify;
+    barrier::RekeyOperation& operation;
+  };
+  for (const Kind& kind : {Kind{"rekey/init", "rekey/update", "rekey/verify", control.rekey()},
+                           Kind{"rekey-recovery-key/init", "rekey-recovery-key/update",
+                                "rekey-recovery-key/verify", control.recovery_rekey()}}) {
+    barrier::RekeyOperation& operation = kind.operation;
+    const auto status = [&control, &operation](Context&) -> Result<Response> {
+      const auto hold = control.hold();
+      auto required = control.shares_required();
+      if (!required) return forward(required);
+      return plain(describe(operation.status(), *required));
+    };
+    const auto start = [&control, &operation](Context& context) -> Result<Response> {
+      const auto hold = control.hold();
+      const logical::Fields& fields = context.fields;
+      auto started =
+          operation.start({.counts = {static_cast<int>(fields.integer("secret_shares")),
+                                      static_cast<int>(fields.integer("secret_threshold"))},
+                           .require_verification = fields.flag("require_verification"),
+                           .backup = fields.flag("backup"),
+                           .pgp_keys = fields.strings("pgp_keys").size()});
+      if (!started) return forward(started);
+      auto required = control.shares_required();
+      if (!required) return forward(required);
+      return plain(describe(operation.status(), *required));
+    };
+    const auto cancel = [&control, &operation](Context& context) -> Result<Response> {
+      const auto hold = control.hold();
+      auto may = may_cancel(context, operation.status().nonce, operation.status().started);
+      if (!may) return forward(may);
+      operation.cancel();
+      return Response{};
+    };
+    const auto update = [&control, &operation](Context& context) -> Result<Response> {
+      const auto hold = control.hold();
+      auto share = share_of(context);
+      if (!share) return forward(share);
+      auto required = control.shares_required();
+      if (!required) return forward(required);
+      auto done = operation.update(std::move(*share), context.fields.text("nonce"), *required);
+      if (!done) return forward(done);
+      if (!*done) return plain(describe(operation.status(), *required));
+      JsonArray hex, base64;
+      for (const base::SecretBytes& made : (*done)->shares) {
+        hex.emplace_back(base::hex_encode(made.reveal()));
+        base64.emplace_back(base::base64_encode(made.reveal()));
+      }
+      JsonObject body{{"nonce", (*done)->nonce},
+                      {"complete", true},
+                      {"keys", std::move(hex)},
+                      {"keys_base64", std::move(base64)},
+                      {"pgp_fingerprints", nullptr},
+                      {"backup", false},
+                      {"verification_required", (*done)->verification_required}};
+      if (!(*done)->verification_nonce.empty()) {
+        body.set("verification_nonce", (*done)->verification_nonce);
+      }
+      return plain(std::move(body));
+    };
+    const auto verify_status = [&control, &operation](Context&) -> Result<Response> {
+      const auto hold = control.hold();
+      auto verification = operation.verify_status();
+      if (!verification) return forward(verification);
+      return plain(describe(*verification));
+    };
+    const auto verify = [&control, &operation](Context& context) -> Result<Response> {
+      const auto hold = control.hold();
+      auto share = share_of(context);
+      if (!share) return forward(share);
+      auto proved = operation.verify(std::move(*share), context.fields.text("nonce"));
+      if (!proved) return forward(proved);
+      if (*proved) return plain({{"nonce", context.fields.text("nonce")}, {"complete", true}});
+      auto verification = operation.verify_status();
+      if (!verification) return forward(verification);
+      return plain(describe(*verification));
+    };
+    const auto restart = [&control, &operation](Context&) -> Result<Response> {
+      const auto hold = control.hold();
+      auto verification = operation.restart_verification();
+      if (!verification) return forward(verification);
+      return plain(describe(*verification));
+    };
+    routes_.add({.pattern = kind.init,
+                 .fields = {nonce,
+                            {"secret_shares", FieldType::kInteger, "How many new shares."},
+                            {"secret_threshold", FieldType::kInteger, "How many are enough."},
+                            {"require_verification", FieldType::kBoolean,
+                             "New shares count only once they were given back."},
+                            {"backup", FieldType::kBoolean, "Not supported."},
+                            {"pgp_keys", FieldType::kStrings, "Not supported."}},
+                 .handlers = {{Operation::kRead, status},
+                              {Operation::kUpdate, start},
+                              {Operation::kDelete, cancel}},
+                 .synopsis = "Starts, shows or cancels the renewal of shares.",
+                 .unauthenticated = true,
+                 .blocking = true});
+    routes_.add({.pattern = kind.update,
+                 .fields = {key, nonce},
+                 .handlers = {{Operation::kUpdate, update}},
+                 .synopsis = "Takes one present share towards the renewal.",
+                 .unauthenticated = true,
+                 .blocking = true});
+    routes_.add({.pattern = kind.verify,
+                 .fields = {key, nonce},
+                 .handlers = {{Operation::kRead, verify_status},
+                              {Operation::kUpdate, verify},
+                              {Operation::kDelete, restart}},
+                 .synopsis = "Takes one new share as proof that it arrived.",
+                 .unauthenticated = true,
+                 .blocking = true});
+  }
+  for (const char* pattern : {"rekey/backup", "rekey/recovery-key-backup"}) {
+    routes_.add(
+        {.pattern = pattern,
+         .handlers = {{Operation::kRead,
+                       [](Context&) -> Result<Response> { return logical::nothing_there(); }},
+                      {Operation::kDelete,
+                       [](Context&) -> Result<Response> { return Response{}; }}},
+         .synopsis = "A backup of PGP-encrypted shares; there is none.",
+         .sudo = true});
+  }
+  add_generate_root_routes();
+  add_rotate_routes();
+}
+
+void SystemBackend::add_generate_root_routes() {
+  SealControl& control = parts_.seal_control;
+  const logical::Field nonce{"nonce", FieldType::kString, "The operation's nonce."};
+  const auto answer = [&control](const barrier::GenerateRootStatus& status) -> Result<Response> {
+    auto required = control.shares_required();
+    if (!required) return forward(required);
+    return plain(describe(status, *required));
+  };
+  routes_.add(
+      {.pattern = "generate-root/attempt",
+       .fields = {nonce,
+                  {"otp", FieldType::kString, "A one-time password; made if not given."},
+                  {"pgp_key", FieldType::kString, "Not supported."}},
+       .handlers = {{Operation::kRead,
+                     [&control, answer](Context&) {
+                       const auto hold = control.hold();
+                       return answer(control.generate_root().status());
+                     }},
+                    {Operation::kUpdate,
+                     [&control, answer](Context& context) -> Result<Response> {
+                       const auto hold = control.hold();
+                       if (!context.fields.text("pgp_key").empty()) {
+                         return logical::bad_request("PGP keys are not supported: use an OTP");
+                       }
+                       auto started =
+                           control.generate_root().start(std::string(context.fields.text("otp")));
+                       if (!started) return forward(started);
+                       return answer(*started);
+                     }},
+                    {Operation::kDelete,
+                     [&control](Context& context) -> Result<Response> {
+                       const auto hold = control.hold();
+                       const auto status = control.generate_root().status();
+                       auto may = may_cancel(context, status.nonce, status.started);
+                       if (!may) return forward(may);
+                       control.generate_root().cancel();
+                       return Response{};
+                     }}},
+       .synopsis = "Starts, shows or cancels the making of a root token by share holders.",
+       .unauthenticated = true,
+       .blocking = true});
+  routes_.add({.pattern = "generate-root/update",
+               .fields = {nonce, {"key", FieldType::kString, "One share, in hex or base64."}},
+               .handlers = {{Operation::kUpdate,
+                             [&control, answer](Context& context) -> Result<Response> {
+                               const auto hold = control.hold();
+                               auto share = share_of(context);
+                               if (!share) return forward(share);
+                               auto required = control.shares_required();
+                               if (!required) return forward(required);
+                               auto status = control.generate_root().update(
+                                   std::move(*share), context.fields.text("nonce"), *required,
+                                   control.generate_root_actions());
+                               if (!status) return forward(status);
+                               return answer(*status);
+                             }}},
+               .synopsis = "Takes one share towards a root token.",
+               .unauthenticated = true,
+               .blocking = true});
+}
+
+void SystemBackend::add_rotate_routes() {
+  const auto rotate = [this](Context&) -> Result<Response> {
+    auto term = parts_.seal_control.rotate();
+    if (!term) return forward(term);
+    return Response{};
+  };
+  for (const char* pattern : {"rotate", "rotate/keyring"}) {
+    routes_.add({.pattern = pattern,
+                 .handlers = {{Operation::kUpdate, rotate}},
+                 .synopsis = "Encrypts what is written from now on with a new key.",
+                 .sudo = true,
+                 .blocking = true});
+  }
+  routes_.add({.pattern = "rotate/config",
+               .handlers = {{Operation::kRead,
+                             [](Context&) -> Result<Response> {
+                               return logical::with_data(
+                                   {{"enabled", true},
+                                    {"interval", 0},
+                                    {"max_operations",
+                                     static_cast<int64_t>(barrier::kTermEncryptionsDue)}});
+                             }}},
+               .synopsis = "When the key is rotated by itself.",
+               .sudo = true});
+  routes_.add({.pattern = "key-status",
+               .handlers = {{Operation::kRead,
+                             [this](Context&) -> Result<Response> {
+                               auto status = parts_.barrier.key_status();
+                               if (!status) return forward(status);
+                               return logical::with_data(
+                                   {{"term", static_cast<int64_t>(status->term)},
+                                    {"install_time", base::format_rfc3339(status->install_time)},
+                                    {"encryptions", static_cast<int64_t>(status->encryptions)}});
+                             }}},
+               .synopsis = "The key that encrypts now: its number and its age."});
+}
+
+}  // namespace rekey::system

@@ -1,0 +1,237 @@
+#include "system/seal_control.h"
+
+#include "crypto/ed25519.h"
+#include "identity/token_store.h"
+
+namespace rekey::system {
+namespace {
+
+using base::ErrorKind;
+using base::Result;
+
+}  // namespace
+
+SealControl::SealControl(SealControlParts parts)
+    : parts_(parts),
+      unseal_progress_(parts.random),
+      rekey_target_(parts.barrier, parts.seal, parts.store),
+      recovery_target_(parts.barrier, parts.store),
+      rekey_(rekey_target_, parts.random),
+      recovery_rekey_(recovery_target_, parts.random),
+      generate_root_(parts.random) {}
+
+Result<bool> SealControl::initialized() {
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  return parts_.barrier.initialized(**reader);
+}
+
+Result<SealStatus> SealControl::status() {
+  std::lock_guard lock(mutex_);
+  return status_locked();
+}
+
+Result<SealStatus> SealControl::status_locked() {
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  SealStatus status;
+  status.type = parts_.seal.type();
+  auto initialized = parts_.barrier.initialized(**reader);
+  if (!initialized) return forward(initialized);
+  status.initialized = *initialized;
+  status.sealed = parts_.barrier.sealed();
+  status.recovery_seal = !parts_.seal.needs_shares();
+  if (!status.initialized) return status;
+  auto config = parts_.barrier.seal_config(**reader);
+  if (!config) return forward(config);
+  status.counts = config->counts;
+  if (status.recovery_seal) {
+    auto recovery = parts_.barrier.recovery_counts(**reader);
+    if (!recovery) return forward(recovery);
+    if (*recovery) status.counts = **recovery;
+  }
+  if (status.sealed) {
+    status.progress = unseal_progress_.progress();
+    status.nonce = unseal_progress_.nonce();
+    return status;
+  }
+  if (const auto state = parts_.keeper.state().get()) {
+    status.cluster_name = state->cluster_name;
+    status.cluster_id = state->cluster_id;
+  }
+  return status;
+}
+
+Result<InitResult> SealControl::initialize(InitRequest request) {
+  std::lock_guard lock(mutex_);
+  auto there = initialized();
+  if (!there) return forward(there);
+  if (*there) return base::fail(ErrorKind::kInvalid, "Vault is already initialized");
+  if (request.pgp_keys > 0) {
+    return base::fail(ErrorKind::kInvalid,
+                      "encrypting shares or the root token with PGP keys is not supported");
+  }
+  auto made = parts_.barrier.initialize(parts_.seal, request.shares, request.recovery);
+  if (!made) return forward(made);
+  auto opened = open(made->root_key);
+  if (!opened) return forward(opened);
+  auto token = make_root_token(request.root_token);
+  if (!token) return forward(token);
+  InitResult result{std::move(made->shares), std::move(made->recovery_shares), std::move(*token)};
+  parts_.log.info("system", "initialized", {{"seal", std::string(parts_.seal.type())}});
+  if (parts_.seal.needs_shares()) {
+    parts_.record.clear_signer();
+    parts_.keeper.close();
+  }
+  return result;
+}
+
+Result<std::string> SealControl::make_root_token(std::string_view wanted) {
+  const auto state = parts_.keeper.state().get();
+  if (state == nullptr) return base::fail(ErrorKind::kSealed, "Vault is sealed");
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  barrier::Txn txn(**reader, *state->keyring, parts_.random);
+  identity::TokenStore tokens(txn, (*reader)->revision(), *state->token_keys, parts_.clock,
+                              parts_.random);
+  identity::Token token;
+  token.policies = {"root"};
+  token.path = "auth/token/root";
+  token.display_name = "root";
+  token.renewable = false;
+  auto text = tokens.create(token, nullptr, wanted);
+  if (!text) return text;
+  auto batch = txn.take_batch();
+  if (!batch) return forward(batch);
+  auto committed = parts_.store.commit_and_wait(std::move(*batch));
+  if (!committed) return forward(committed);
+  return text;
+}
+
+Result<SealStatus> SealControl::unseal(std::string_view share_text) {
+  std::lock_guard lock(mutex_);
+  auto there = initialized();
+  if (!there) return forward(there);
+  if (!*there) return base::fail(ErrorKind::kInvalid, "Vault is not initialized");
+  if (!parts_.barrier.sealed()) return status_locked();
+  if (!parts_.seal.needs_shares()) {
+    auto opened = open_by_itself();
+    if (!opened) return forward(opened);
+    return status_locked();
+  }
+  auto share = barrier::decode_share(share_text);
+  if (!share) return forward(share);
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  auto config = parts_.barrier.seal_config(**reader);
+  if (!config) return forward(config);
+  auto key = unseal_progress_.add(std::move(*share), config->counts.threshold);
+  if (!key) return forward(key);
+  if (!*key) return status_locked();
+  auto root_key = parts_.seal.unwrap(*config, **key);
+  if (!root_key) {
+    unseal_progress_.reset();
+    return forward(root_key);
+  }
+  auto opened = open(*root_key);
+  unseal_progress_.reset();
+  if (!opened) return forward(opened);
+  return status_locked();
+}
+
+Result<SealStatus> SealControl::reset_unseal() {
+  std::lock_guard lock(mutex_);
+  auto there = initialized();
+  if (!there) return forward(there);
+  if (!*there) return base::fail(ErrorKind::kInvalid, "Vault is not initialized");
+  unseal_progress_.reset();
+  return status_locked();
+}
+
+Result<void> SealControl::open_by_itself() {
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  auto config = parts_.barrier.seal_config(**reader);
+  if (!config) return forward(config);
+  auto root_key = parts_.seal.unwrap(*config, base::SecretBytes());
+  if (!root_key) return forward(root_key);
+  return open(*root_key);
+}
+
+Result<void> SealControl::open(const base::SecretBytes& root_key) {
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  const uint64_t anchored = parts_.record.store_revision_floor();
+  if ((*reader)->revision() < anchored && !older_store_accepted_) {
+    return base::fail(
+        ErrorKind::kPrecondition,
+        "the store is older than the audit record: it was put back from a copy. If that was "
+        "meant, start the server once with -accept-older-store; it is recorded",
+        "store revision " + std::to_string((*reader)->revision()) + ", recorded " +
+            std::to_string(anchored));
+  }
+  older_store_accepted_ = false;
+  auto opened = parts_.barrier.unseal(root_key);
+  if (!opened) return opened;
+  auto loaded = parts_.keeper.open();
+  if (!loaded) {
+    parts_.barrier.seal();
+    return loaded;
+  }
+  const auto state = parts_.keeper.state().get();
+  auto signer = crypto::Ed25519PrivateKey::from_seed(state->keyring->derive("audit-sign"));
+  if (!signer) return forward(signer);
+  auto set = parts_.record.set_signer(std::move(*signer));
+  if (!set)
+    parts_.log.error("system", "the record can't be signed", {{"error", set.error().describe()}});
+  auto tended = parts_.barrier.tend();
+  if (!tended) return tended;
+  parts_.log.info("system", "unsealed");
+  return {};
+}
+
+Result<void> SealControl::seal() {
+  std::lock_guard lock(mutex_);
+  if (parts_.barrier.sealed()) return {};
+  (void)parts_.record.checkpoint_now();  // the last one that can be signed until the next unseal
+  parts_.record.clear_signer();
+  parts_.keeper.close();
+  parts_.log.info("system", "sealed");
+  return {};
+}
+
+Result<uint32_t> SealControl::rotate() {
+  std::lock_guard lock(mutex_);
+  auto term = parts_.barrier.rotate();
+  if (!term) return term;
+  auto renewed = parts_.keeper.reload_keyring();
+  if (!renewed) return forward(renewed);
+  return term;
+}
+
+Result<int> SealControl::shares_required() {
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  if (!parts_.seal.needs_shares()) {
+    auto recovery = parts_.barrier.recovery_counts(**reader);
+    if (!recovery) return forward(recovery);
+    return *recovery ? (*recovery)->threshold : 0;
+  }
+  auto config = parts_.barrier.seal_config(**reader);
+  if (!config) return forward(config);
+  return config->counts.threshold;
+}
+
+barrier::GenerateRoot::Actions SealControl::generate_root_actions() {
+  return {.authorise = [this](const base::SecretBytes& key) -> Result<void> {
+            auto reader = parts_.store.open_reader();
+            if (!reader) return forward(reader);
+            if (!parts_.seal.needs_shares()) {
+              return parts_.barrier.verify_recovery_key(**reader, key);
+            }
+            return parts_.barrier.verify_unseal_key(**reader, parts_.seal, key);
+          },
+          .make_token = [this] { return make_root_token(""); }};
+}
+
+}  // namespace rekey::system

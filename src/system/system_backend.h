@@ -1,0 +1,54 @@
+// sys/: the server's own routes. One of the pipeline's own backends: its handlers see the state
+// (pipeline/call_context.h). The routes stand in one file for each topic.
+//
+// Stateless but for what it is given; any thread.
+#pragma once
+
+#include "base/log.h"
+#include "logical/route.h"
+#include "pipeline/keeper.h"
+#include "storage/store.h"
+#include "system/seal_control.h"
+
+namespace rekey::system {
+
+struct SystemParts {
+  pipeline::Keeper& keeper;
+  const pipeline::Catalog& catalog;
+  SealControl& seal_control;
+  barrier::Barrier& barrier;
+  storage::Store& store;
+  audit::Log& record;
+  const base::Clock& clock;
+  base::Random& random;
+  const base::Log& log;
+  std::string storage_type;         // as sys/seal-status shows it
+  std::string api_address;          // as sys/leader shows it
+  std::string version = "1.14.10";  // of Vault, whose API this is
+  base::WallTime started{};
+  base::Json configuration;  // without secrets, for sys/config/state/sanitized
+};
+
+class SystemBackend final : public logical::Backend {
+ public:
+  explicit SystemBackend(SystemParts parts);
+  std::string_view type() const override { return "system"; }
+  const logical::RouteTable& routes() const override { return routes_; }
+
+ private:
+  void add_seal_routes();    // init, unseal, seal, seal-status, health, leader
+  void add_quorum_routes();  // rekey
+  void add_generate_root_routes();
+  void add_rotate_routes();      // rotate, key-status
+  void add_mount_routes();       // mounts, auth, tune, remount
+  void add_mount_view_routes();  // internal/ui/...
+  void add_policy_routes();      // policies/acl, policy
+  void add_capability_routes();  // capabilities*, resultant-acl
+  void add_wrapping_routes();    // wrapping/*
+  void add_tool_routes();        // tools/random, tools/hash
+
+  SystemParts parts_;
+  logical::RouteTable routes_;
+};
+
+}  // namespace rekey::system
