@@ -104,7 +104,7 @@ class Log::Impl {
   void run();
   bool wait_for_group(std::unique_lock<std::mutex>& lock);
   bool wait_for_room();
-  void commit(std::unique_ptr<Group> group);
+  bool commit(std::unique_ptr<Group> group);
   bool stop_after_failure(const base::Error& error);
   void refuse(const base::Error& error);
   void accept_again();
@@ -307,13 +307,14 @@ void Log::Impl::run() {
     forming_count_.store(0, std::memory_order_relaxed);
     flush_wanted_ = false;
     lock.unlock();
-    commit(std::move(group));
+    if (!commit(std::move(group))) return;
     lock.lock();
   }
 }
 
-// Returns when the group is durable, or was given up because the log closes.
-void Log::Impl::commit(std::unique_ptr<Group> group) {
+// Returns when the group is durable; false if it was given up because the log closes: what was
+// appended after it can't be written either then.
+bool Log::Impl::commit(std::unique_ptr<Group> group) {
   group->leaves.reserve(group->count);
   visit_bundle(group->payload(), group->count, [&](std::string_view entry) {
     group->leaves.push_back(leaf_hash(entry));
@@ -340,9 +341,9 @@ void Log::Impl::commit(std::unique_ptr<Group> group) {
         if (refusal_ && !stop_) accept_again();
       }
       tell_listeners();
-      return;
+      return true;
     }
-    if (stop_after_failure(written.error())) return;
+    if (stop_after_failure(written.error())) return false;
   }
 }
 
