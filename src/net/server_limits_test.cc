@@ -13,6 +13,7 @@ namespace rekey::net {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::eventually;
 using testing::RawClient;
 using testing::ScriptedServer;
 
@@ -91,9 +92,7 @@ TEST_F(ServerLimitsTest, AClientThatReadsNothingIsCutOffAndHoldsNobodyUp) {
     deaf.send_what_fits(flood);
     EXPECT_TRUE(other.ask(kGet));
   }
-  for (int i = 0; i < 200 && server->statistics().timeouts == 0; i++) {
-    std::this_thread::sleep_for(milliseconds(20));
-  }
+  EXPECT_TRUE(eventually([&] { return server->statistics().timeouts > 0; }));
   EXPECT_EQ(server->statistics().timeouts, 1u);
   EXPECT_EQ(server->statistics().requests, 21u);
 }

@@ -17,6 +17,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using testing::CertificateFiles;
+using testing::eventually;
 using testing::RawAnswer;
 using testing::RawClient;
 using testing::ScriptedServer;
@@ -271,9 +272,7 @@ TEST_F(ServerTest, KeepsARequestWhoseClientHasGone) {
   ASSERT_TRUE(client.send(post("/hold", "kept")));
   ASSERT_TRUE(server.wait_for_held(1));
   client.reset();
-  for (int i = 0; i < 100 && server->statistics().connections_now > 0; i++) {
-    std::this_thread::sleep_for(milliseconds(20));
-  }
+  EXPECT_TRUE(eventually([&] { return server->statistics().connections_now <= 0; }));
   EXPECT_EQ(server->statistics().connections_now, 0u);
   server.release();  // reads the body: the sanitizers would complain
   RawClient next(server.address());
@@ -301,9 +300,7 @@ TEST_F(ServerTest, ServesManyConnections) {
   }
   EXPECT_EQ(server->statistics().connections_now, 300u);
   clients.clear();
-  for (int i = 0; i < 100 && server->statistics().connections_now > 0; i++) {
-    std::this_thread::sleep_for(milliseconds(20));
-  }
+  EXPECT_TRUE(eventually([&] { return server->statistics().connections_now <= 0; }));
   EXPECT_EQ(server->statistics().connections_now, 0u);
 }
 
@@ -319,9 +316,7 @@ TEST_F(ServerTest, RefusesConnectionsOverTheLimit) {
     RawClient third(server.address());
     EXPECT_TRUE(third.closes());
   }
-  for (int i = 0; i < 100 && server->statistics().connections_now > 1; i++) {
-    std::this_thread::sleep_for(milliseconds(20));
-  }
+  EXPECT_TRUE(eventually([&] { return server->statistics().connections_now <= 1; }));
   RawClient fourth(server.address());
   EXPECT_TRUE(fourth.ask(get("/echo")));
   EXPECT_TRUE(first.ask(get("/echo")));
@@ -436,7 +431,7 @@ TEST_F(ServerTest, CutsOffWhatDoesNotDrainInTime) {
   ScriptedServer server;
   RawClient busy(server.address());
   ASSERT_TRUE(busy.send("GET /echo HT"));
-  while (server->statistics().connections_now == 0) std::this_thread::sleep_for(milliseconds(5));
+  EXPECT_TRUE(eventually([&] { return server->statistics().connections_now == 1; }));
   std::this_thread::sleep_for(milliseconds(50));
   EXPECT_FALSE(server->drain(milliseconds(200)));
   EXPECT_TRUE(busy.closes());

@@ -88,6 +88,14 @@ void ScriptedHandler::handle(Exchange exchange) {
   std::move(exchange).reply(std::move(response));
 }
 
+bool eventually(const std::function<bool()>& holds) {
+  for (int i = 0; i < 1000; i++) {
+    if (holds()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
 ServerOptions plain_options() {
   ServerOptions options;
   options.listeners.emplace_back().address = "127.0.0.1:0";

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -64,6 +65,9 @@ class ScriptedServer {
   std::vector<std::string> addresses_;
   std::unique_ptr<Server> server_;
 };
+
+// Waits up to 10 s for something that another thread brings about.
+bool eventually(const std::function<bool()>& holds);
 
 ServerOptions plain_options();  // one listener on 127.0.0.1
 ServerOptions tls_options(const CertificateFiles& files);
