@@ -310,18 +310,16 @@ class Player:
             "warnings": "null",
             "auth": "null",
         }
-        if self.server.kind != "bao":
-            fields["mount_type"] = "$string"
+        mount_type = '"mount_type"^: $string'
         if expect.shape == "wrap":
-            fields["request_id"] = '""'
+            fields["request_id"] = '$either("", $uuid)'  # Vault sends none, Rekey the record's
+            mount_type = '"mount_type"?: $string'
         field = {"data": "data", "dup": "data", "auth": "auth", "wrap": "wrap_info"}[expect.shape]
         fields[field] = body or "null"
-        fields.update(
-            {
-                k: self.expand(v, quote=True)
-                for k, v in expect.fields.items()
-                if not (k == "mount_type" and self.server.kind == "bao")
-            }
+        fields.update({k: self.expand(v, quote=True) for k, v in expect.fields.items()})
+        if "mount_type" in fields:
+            mount_type = f'"mount_type"^: {fields.pop("mount_type")}'
+        envelope = parse(
+            "{" + "".join(f'"{k}": {v}, ' for k, v in fields.items()) + mount_type + "}"
         )
-        envelope = parse("{" + ", ".join(f'"{k}": {v}' for k, v in fields.items()) + "}")
         return merge_patterns(envelope, parse(body)) if expect.shape == "dup" else envelope
