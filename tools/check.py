@@ -59,7 +59,7 @@ BANS = [
         "only cli and app talk to the terminal; else base/log.h",
         lambda f: product(f) and f.room not in ("cli", "app")),
     Ban("rand", r"(?<![\w.>])(std::)?(s?rand|[dlm]rand48)\s*\(|\brandom_device\b|\bmt19937\b",
-        "a base::Random as an argument"),
+        "a base::Random as an argument", product),
     Ban("entropy", r"\bgetrandom\s*\(|\bgetentropy\s*\(|\bRAND_(priv_)?bytes\b|/dev/u?random",
         "a base::Random as an argument"),
     Ban("clock", r"\b(system|steady|high_resolution)_clock::now\b|\bclock_gettime\s*\("
@@ -77,7 +77,9 @@ BANS = [
         "posix_spawn; mkstemp"),
     Ban("throw", r"\bthrow\b(?!\s*\()|\bthrow\s*\(", "return fail(...)"),
     Ban("regex", r"\bstd::(basic_)?w?regex\b|#\s*include\s*<regex>", "a small parser, or RE2"),
-    Ban("new", r"(?<!operator )\bnew\b\s*(\(|\[|[A-Za-z_:])|(?<!operator )(?<!= )\bdelete\b",
+    # unique_ptr<T>(new T(...)) is how a class with a private constructor is made.
+    Ban("new", r"^(?!.*_ptr<[^;]*>\(new\b).*((?<!operator )\bnew\b\s*(\(|\[|[A-Za-z_:])"
+        r"|(?<!operator )(?<!= )\bdelete\b)",
         "std::make_unique, a container", product),
     Ban("using-namespace", r"\busing\s+namespace\b(?!\s+std::(\w+_)?literals)",
         "name what you use", lambda f: f.is_cpp),

@@ -111,7 +111,7 @@ class CheckTest(unittest.TestCase):
             "// throw, new, printf(, memcmp(", '/* time(0)\n rand() */', 'auto a = "throw new";',
             'auto a = R"(printf("x"); throw)";', "X(const X&) = delete;", "snprintf(a, 1, b);",
             "lease.time(0);", "void* operator new(size_t size);", "a.sleep(1);",
-            "auto new_key = 1;", "using namespace std::chrono_literals;", "expire_time(0);",
+            "auto new_key = 1;", "return std::unique_ptr<Log>(new Log(1));", "using namespace std::chrono_literals;", "expire_time(0);",
             "char a = '\"'; // throw",
             "int a = 1'000'000; // new X",
         ):
@@ -168,6 +168,12 @@ class CheckTest(unittest.TestCase):
         for head in ("constexpr int kTable[][2] =", "const std::vector<Row> kTable =",
                      "enum class A", "struct A"):
             self.assertEqual(self.rules("src/base/a.cc", head + " {\n" + rows + "};\n"), [])
+
+    def test_a_raw_string_is_data(self):
+        text = 'auto f() {\n  return R"(' + "x\n" * 100 + ')";\n}\n'
+        self.assertEqual(self.rules("src/base/a.cc", text), [])
+        self.assertEqual(self.rules("src/base/a.cc", text.replace("  return", "\n" * 70)),
+                         ["length"])
 
     def test_file_length(self):
         self.assertEqual(self.rules("src/base/a.cc", "int a;\n" * check.FILE_LINES_MAX), [])

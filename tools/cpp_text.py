@@ -2,11 +2,12 @@
 
 import re
 
+DATA = "\x01"
 
 def strip(text):
     """The text without comments and without what stands inside literals; same line breaks.
 
-    `#include "x"` becomes `#include <<x>>`.
+    `#include "x"` becomes `#include <<x>>`. A line break inside a raw string is followed by DATA.
     """
     token = re.compile(
         r'//[^\n]*|/\*.*?\*/|R"([^()\\\s]{0,16})\(.*?\)\1"'
@@ -17,7 +18,9 @@ def strip(text):
         breaks = "\n" * found.count("\n")
         if found[0] == "/":
             return " " + breaks
-        return found[0] + breaks + found[0] if found[0] in "\"'" else '""' + breaks
+        if found[0] == "R":
+            return '""' + breaks.replace("\n", "\n" + DATA)
+        return found[0] + breaks + found[0]
 
     includes = re.compile(r'^(\s*#\s*include\s+)"([^"]*)"', re.M)
     return token.sub(blank, includes.sub(r"\1<<\2>>", text))
@@ -27,22 +30,25 @@ def functions(code):
     """(name, first line, lines, parameters) of each function body, by its braces.
 
     Good for clang-formatted code of our style. A lambda or a local class counts with the function
-    around it; a brace of an initialiser list in a constructor is not taken for the body.
+    around it; a brace of an initialiser list in a constructor is not taken for the body. The lines
+    of a raw string are data and don't count.
     """
-    found, stack, head, head_line, line = [], [], "", 0, 1
+    found, stack, head, head_line, line, data_lines = [], [], "", 0, 1, 0
     code = re.sub(r"^[ \t]*#[^\n]*(\\\n[^\n]*)*", "", code, flags=re.M)
     for char in code:
         if char == "\n":
             line += 1
-        if char == "{":
+        if char == DATA:
+            data_lines += 1
+        elif char == "{":
             kind = kind_of_brace(head, stack)
-            stack.append((kind, head, head_line, line))
+            stack.append((kind, head, head_line, data_lines))
             head = ""
         elif char == "}" and stack:
-            kind, opened_head, first, _ = stack.pop()
+            kind, opened_head, first, data_before = stack.pop()
             if kind == "function":
-                found.append((name_of(opened_head), first, line - first + 1,
-                              parameters_of(opened_head)))
+                lines = line - first + 1 - (data_lines - data_before)
+                found.append((name_of(opened_head), first, lines, parameters_of(opened_head)))
             head = opened_head + "{}" if kind == "initialiser" else ""
         elif char == ";" and not in_parentheses(head):
             head = ""
