@@ -139,7 +139,8 @@ base::Result<logical::MountTable> Keeper::read_mounts(barrier::Txn& txn) {
                 {{"path", mount->path}, {"type", mount->type}});
       return true;
     }
-    rows.emplace(mount->path, std::make_shared<const Mount>(std::move(*mount)));
+    auto row = std::make_shared<const Mount>(std::move(*mount));
+    rows.emplace(row->path, row);
     return true;
   });
   if (!scanned) return forward(scanned);

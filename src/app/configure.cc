@@ -1,0 +1,103 @@
+#include "app/configure.h"
+
+#include <cstdio>
+#include <thread>
+
+#include "app/server_flags.h"
+#include "config/config.h"
+
+namespace rekey::app {
+namespace {
+
+using base::Result;
+
+// What sys/config/state/sanitized shows: addresses and settings, no paths of keys.
+base::Json sanitize(const config::ServerConfig& config) {
+  base::JsonArray listeners;
+  for (const config::Listener& listener : config.listeners) {
+    const bool unix_socket = !listener.net.unix_path.empty();
+    base::JsonObject shown{
+        {"type", unix_socket ? "unix" : "tcp"},
+        {"config",
+         base::JsonObject{{"address", unix_socket ? listener.net.unix_path : listener.net.address},
+                          {"tls_disable", !listener.net.tls.has_value()}}}};
+    listeners.emplace_back(std::move(shown));
+  }
+  const auto seconds = [](base::Duration d) { return d.count() / 1'000'000'000; };
+  return base::JsonObject{
+      {"api_addr", config.api_addr},
+      {"cluster_addr", config.cluster_addr},
+      {"cluster_name", config.cluster_name},
+      {"default_lease_ttl", seconds(config.default_lease_ttl)},
+      {"max_lease_ttl", seconds(config.max_lease_ttl)},
+      {"disable_mlock", config.disable_mlock},
+      {"enable_ui", config.ui},
+      {"listeners", std::move(listeners)},
+      {"seals", base::JsonArray{base::Json(base::JsonObject{
+                    {"type", config.seal.kind == config::SealKind::kStatic ? "static" : "shamir"},
+                    {"disabled", false}})}},
+      {"storage",
+       base::JsonObject{
+           {"type", config.storage->kind == config::StorageKind::kLmdb ? "lmdb" : "inmem"},
+           {"cluster_addr", config.cluster_addr},
+           {"redirect_addr", config.api_addr},
+           {"disable_clustering", false}}}};
+}
+
+}  // namespace
+
+Result<Settings> configure(const std::vector<std::string>& paths) {
+  auto sources = config::read_sources(paths);
+  if (!sources) return forward(sources);
+  if (const auto local = environment("LOCAL_CONFIG")) {
+    sources->push_back({"VAULT_LOCAL_CONFIG", *local});
+  }
+  if (sources->empty()) {
+    return base::fail(base::ErrorKind::kInvalid,
+                      "no configuration: give -config=FILE, or -dev, or -standalone=FOLDER (see "
+                      "rekey server -help)");
+  }
+  auto config = config::parse(*sources);
+  if (!config) return forward(config);
+  auto complete = config::check_complete(*config);
+  if (!complete) return forward(complete);
+  auto applied = config::apply_environment(
+      [](const std::string& name) -> std::optional<std::string> {
+        const char* value = std::getenv(name.c_str());
+        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+      },
+      *config);
+  if (!applied) return forward(applied);
+  for (const std::string& warning : config->warnings) {
+    std::fprintf(stderr, "Warning: %s\n", warning.c_str());
+  }
+  Settings settings;
+  if (config->storage->kind == config::StorageKind::kMemory) {
+    settings.storage = StorageKind::kMemory;
+    settings.storage_type = "inmem";
+    settings.audit_folder = config->audit_log_path.value_or("");
+  } else {
+    settings.data_folder = config->storage->path;
+    // Beside the store: on the same disk, but not inside the folder that a restore replaces.
+    settings.audit_folder =
+        config->audit_log_path.value_or(config->storage->path + "/audit") + "/log";
+  }
+  if (config->seal.kind == config::SealKind::kStatic) {
+    settings.static_key_file = config->seal.key_path;
+  }
+  for (const config::Listener& listener : config->listeners) {
+    settings.server.listeners.push_back(listener.net);
+  }
+  settings.server.io_threads = config->io_threads != 0
+                                   ? config->io_threads
+                                   : std::max(1u, std::thread::hardware_concurrency());
+  settings.lease_limits = {config->default_lease_ttl, config->max_lease_ttl};
+  settings.cluster_name = config->cluster_name;
+  settings.api_address = config->api_addr;
+  settings.log_level = config->log_level.value_or(base::LogLevel::kInfo);
+  settings.log_format = config->log_format.value_or(base::LogFormat::kStandard);
+  settings.sanitized = sanitize(*config);
+  return settings;
+}
+
+}  // namespace rekey::app

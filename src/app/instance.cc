@@ -1,0 +1,199 @@
+#include "app/instance.h"
+
+#include <filesystem>
+
+#include "app/upkeep.h"
+#include "auth/token/token_backend.h"
+#include "engine/cubbyhole/cubbyhole.h"
+#include "engine/kv/plain.h"
+#include "engine/kv/versioned.h"
+#include "storage/lmdb_store.h"
+#include "storage/memory_store.h"
+#include "system/system_backend.h"
+
+namespace rekey::app {
+namespace {
+
+using base::ErrorKind;
+using base::Result;
+
+constexpr std::chrono::milliseconds kDrainPatience{5000};
+
+// identity/ is listed and takes its paths, but serves nothing yet.
+class EmptyBackend final : public logical::Backend {
+ public:
+  std::string_view type() const override { return "identity"; }
+  const logical::RouteTable& routes() const override { return routes_; }
+
+ private:
+  logical::RouteTable routes_;
+};
+
+}  // namespace
+
+Instance::Instance(Settings settings, const base::Clock& clock, base::Random& random,
+                   base::Log& log)
+    : settings_(std::move(settings)), clock_(clock), random_(random), log_(log) {}
+
+Instance::~Instance() { stop(); }
+
+Result<std::unique_ptr<Instance>> Instance::start(Settings settings, const base::Clock& clock,
+                                                  base::Random& random, base::Log& log) {
+  std::unique_ptr<Instance> instance(new Instance(std::move(settings), clock, random, log));
+  auto opened = instance->open_parts();
+  if (!opened) return forward(opened);
+  instance->build_pipeline();
+  auto listening = instance->listen();
+  if (!listening) return forward(listening);
+  return instance;
+}
+
+Result<void> Instance::open_parts() {
+  if (settings_.storage == StorageKind::kMemory) {
+    store_ = std::make_unique<storage::MemoryStore>();
+  } else {
+    auto store = storage::LmdbStore::open({.folder = settings_.data_folder}, clock_, log_);
+    if (!store) return forward(store);
+    store_ = std::move(*store);
+  }
+  audit::Log::Options options;
+  options.origin = settings_.cluster_name.empty() ? "rekey" : settings_.cluster_name;
+  options.in_memory = settings_.audit_folder.empty();
+  options.directory = settings_.audit_folder;
+  auto record = audit::Log::open(std::move(options), clock_, random_, log_);
+  if (!record) return forward(record);
+  record_ = std::move(*record);
+  if (settings_.static_key_file.empty()) {
+    seal_ = std::make_unique<barrier::ShamirSeal>();
+  } else {
+    const bool make =
+        settings_.make_static_key && !std::filesystem::exists(settings_.static_key_file);
+    auto seal = make ? barrier::StaticKeySeal::create(settings_.static_key_file, random_)
+                     : barrier::StaticKeySeal::open(settings_.static_key_file);
+    if (!seal) return forward(seal);
+    seal_ = std::move(*seal);
+  }
+  barrier_ = std::make_unique<barrier::Barrier>(*store_, random_, clock_);
+  return {};
+}
+
+void Instance::fill_catalog() {
+  const auto plain = std::make_shared<const engine::kv::PlainEngine>();
+  const auto versioned = std::make_shared<const engine::kv::VersionedEngine>();
+  catalog_.add_engine(
+      "kv",
+      [plain, versioned](const logical::Mount& mount) -> std::shared_ptr<const logical::Backend> {
+        const auto version = mount.options.find("version");
+        if (version != mount.options.end() && version->second == "2") return versioned;
+        return plain;
+      });
+  const auto cubbyhole = std::make_shared<const engine::cubbyhole::Engine>();
+  catalog_.add_engine("cubbyhole", [cubbyhole](const logical::Mount&) { return cubbyhole; });
+  const auto identity = std::make_shared<const EmptyBackend>();
+  catalog_.add_engine("identity", [identity](const logical::Mount&) { return identity; });
+  const auto sys = std::make_shared<const system::SystemBackend>(
+      system::SystemParts{.keeper = *keeper_,
+                          .catalog = catalog_,
+                          .seal_control = *seal_control_,
+                          .barrier = *barrier_,
+                          .store = *store_,
+                          .record = *record_,
+                          .clock = clock_,
+                          .random = random_,
+                          .log = log_,
+                          .storage_type = settings_.storage_type,
+                          .api_address = settings_.api_address,
+                          .started = clock_.wall(),
+                          .configuration = settings_.sanitized});
+  catalog_.add_engine("system", [sys](const logical::Mount&) { return sys; });
+  const auto token = std::make_shared<const auth::token::TokenBackend>(*keeper_);
+  catalog_.add_auth("token", [token](const logical::Mount&) { return token; });
+}
+
+void Instance::build_pipeline() {
+  keeper_ = std::make_unique<pipeline::Keeper>(*store_, *barrier_, catalog_, settings_.cluster_name,
+                                               random_, log_);
+  seal_control_ = std::make_unique<system::SealControl>(system::SealControlParts{
+      *store_, *barrier_, *seal_, *keeper_, *record_, clock_, random_, log_});
+  if (settings_.accept_older_store) seal_control_->accept_older_store();
+  fill_catalog();
+  pool_ = std::make_unique<WorkerPool>(*store_, keeper_->state(), log_);
+  auto sealed_sys = std::make_shared<logical::Mount>();
+  sealed_sys->path = "sys/";
+  sealed_sys->type = "system";
+  sealed_sys->backend = catalog_.make(*sealed_sys);
+  chain_ = std::make_unique<pipeline::Chain>(
+      pipeline::ChainParts{*keeper_, *store_, *record_, *pool_, clock_, random_, log_, sealed_sys,
+                           settings_.lease_limits});
+}
+
+Result<void> Instance::listen() {
+  Result<void> problem;
+  auto server = net::Server::start(
+      settings_.server,
+      [&](net::Loop& loop) -> std::unique_ptr<net::Handler> {
+        auto reader = store_->open_reader();
+        if (!reader) {
+          problem = forward(reader);
+          return nullptr;
+        }
+        lanes_.push_back(std::make_unique<pipeline::Lane>(
+            std::move(*reader), keeper_->state(),
+            [&loop](std::function<void()> work) { loop.post(std::move(work)); }));
+        pipeline::Lane& lane = *lanes_.back();
+        keeper_->add_lane(lane);
+        record_->add_listener([&lane](const audit::Progress& progress) {
+          lane.post([&lane, progress] { lane.on_progress(progress); });
+        });
+        return std::make_unique<api::vault::Handler>(*chain_, lane, *record_, clock_, random_,
+                                                     log_);
+      },
+      log_, clock_);
+  if (!problem) return problem;
+  if (!server) return forward(server);
+  server_ = std::move(*server);
+  auto initialized = seal_control_->initialized();
+  if (!initialized) return forward(initialized);
+  if (*initialized && !seal_->needs_shares()) {
+    auto opened = seal_control_->open_by_itself();
+    if (!opened) return opened;
+  }
+  upkeep_ =
+      std::make_unique<Upkeep>(UpkeepParts{*store_, *barrier_, *keeper_, clock_, random_, log_});
+  return {};
+}
+
+Result<void> Instance::add_kv_mount(const std::string& path, const std::string& version) {
+  const auto state = keeper_->state().get();
+  if (state == nullptr) return base::fail(ErrorKind::kSealed, "Vault is sealed");
+  auto reader = store_->open_reader();
+  if (!reader) return forward(reader);
+  barrier::Txn txn(**reader, *state->keyring, random_);
+  logical::Mount mount;
+  mount.path = path;
+  mount.type = "kv";
+  mount.uuid = random_.uuid();
+  mount.accessor = "kv_" + random_.uuid().substr(0, 8);
+  mount.description = "key/value secret storage";
+  mount.options["version"] = version;
+  txn.put(std::string(pipeline::kMountPrefix) + path, pipeline::Keeper::describe(mount).dump());
+  auto batch = txn.take_batch();
+  if (!batch) return forward(batch);
+  auto committed = store_->commit_and_wait(std::move(*batch));
+  if (!committed) return forward(committed);
+  return keeper_->reload_mounts();
+}
+
+void Instance::stop() {
+  if (server_ == nullptr) return;
+  upkeep_.reset();
+  if (!server_->drain(kDrainPatience)) {
+    log_.warn("app", "some requests were cut off because they took too long");
+  }
+  pool_.reset();
+  record_->close();  // its listeners post to loops, which still exist
+  server_.reset();
+  lanes_.clear();
+}
+
+}  // namespace rekey::app

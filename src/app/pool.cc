@@ -1,0 +1,58 @@
+#include "app/pool.h"
+
+#include "base/check.h"
+
+namespace rekey::app {
+
+WorkerPool::WorkerPool(storage::Store& store, const base::Snapshot<pipeline::State>& state,
+                       const base::Log& log)
+    : log_(log) {
+  for (size_t i = 0; i < kPoolThreads; i++) {
+    threads_.emplace_back([this, &store, &state] { serve(store, state); });
+  }
+}
+
+WorkerPool::~WorkerPool() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void WorkerPool::run(std::function<void(pipeline::Lane&)> work) {
+  {
+    std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(work));
+  }
+  wake_.notify_one();
+}
+
+void WorkerPool::serve(storage::Store& store, const base::Snapshot<pipeline::State>& state) {
+  auto reader = store.open_reader();
+  REKEY_CHECK(reader.has_value());  // readers_max is far above the number of our threads
+  pipeline::Lane lane(std::move(*reader), state, [this](std::function<void()> work) {
+    run([work = std::move(work)](pipeline::Lane&) { work(); });
+  });
+  while (true) {
+    std::function<void(pipeline::Lane&)> work;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+      work = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    auto refreshed = lane.refresh();
+    if (!refreshed) {
+      log_.error("app", "the store can't be read", {{"error", refreshed.error().describe()}});
+    }
+    work(lane);
+    work = nullptr;
+    lane.forget();
+    lane.reader().release();
+  }
+}
+
+}  // namespace rekey::app

@@ -1,0 +1,34 @@
+// The flags of `rekey server`, with one or two dashes, as `-flag=value` or `-flag value`.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace rekey::app {
+
+struct ServerFlags {
+  std::vector<std::string> config;
+  std::string standalone;  // folder; empty: not standalone
+  bool dev = false;
+  bool dev_kv_v1 = false;
+  bool dev_tls = false;
+  bool dev_no_store_token = false;
+  std::string dev_root_token;
+  std::string dev_listen_address;
+  std::string dev_tls_cert_dir;
+  std::string log_level, log_format;
+  bool accept_older_store = false;
+  bool help = false;
+};
+
+// Environment variables fill what the flags leave open: REKEY_... first, then VAULT_...
+base::Result<ServerFlags> parse_server_flags(const std::vector<std::string>& arguments);
+// The value of REKEY_<name>, else of VAULT_<name>, else nothing.
+std::optional<std::string> environment(const std::string& name);
+
+extern const char* const kServerHelp;
+
+}  // namespace rekey::app

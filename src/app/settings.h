@@ -1,0 +1,34 @@
+// What a server is started with, in the program's own terms. Made from the configuration files
+// (configure.h), by -dev and by -standalone; instance.h builds a server from it. Values.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "logical/context.h"
+#include "net/server_options.h"
+
+namespace rekey::app {
+
+enum class StorageKind { kMemory, kLmdb };
+
+struct Settings {
+  StorageKind storage = StorageKind::kLmdb;
+  std::string storage_type = "lmdb";  // as the API shows it
+  std::string data_folder;            // of the LMDB store
+  std::string audit_folder;           // of the record; empty with memory storage
+  std::string static_key_file;        // of the static seal; empty: Shamir
+  bool make_static_key = false;       // make that file if it is missing
+  net::ServerOptions server;
+  logical::Limits lease_limits;
+  std::string cluster_name;
+  std::string api_address;
+  base::LogLevel log_level = base::LogLevel::kInfo;
+  base::LogFormat log_format = base::LogFormat::kStandard;
+  bool accept_older_store = false;
+  base::Json sanitized;  // for sys/config/state/sanitized
+};
+
+}  // namespace rekey::app

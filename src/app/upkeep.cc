@@ -1,0 +1,72 @@
+#include "app/upkeep.h"
+
+#include "identity/token_store.h"
+
+namespace rekey::app {
+
+Upkeep::Upkeep(UpkeepParts parts) : parts_(parts), thread_([this] { run(); }) {}
+
+Upkeep::~Upkeep() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void Upkeep::run() {
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, kUpkeepInterval, [&] { return stopping_; })) {
+    lock.unlock();
+    turn();
+    lock.lock();
+  }
+}
+
+void Upkeep::turn() {
+  const auto before = parts_.barrier.keyring();
+  if (before == nullptr) return;
+  auto tended = parts_.barrier.tend();
+  if (!tended) {
+    parts_.log.error("app", "the encryption key can't be tended",
+                     {{"error", tended.error().describe()}});
+  }
+  if (parts_.barrier.keyring() != before) (void)parts_.keeper.reload_keyring();
+  for (const bool expired : {true, false}) {
+    for (int i = 0; i < kSweepsInARow; i++) {
+      auto more = sweep(expired);
+      if (!more) {
+        if (more.error().kind() != base::ErrorKind::kConflict &&
+            more.error().kind() != base::ErrorKind::kSealed) {
+          parts_.log.warn("app", "removing dead tokens failed and is tried again",
+                          {{"error", more.error().describe()}});
+        }
+        break;
+      }
+      if (!*more) break;
+    }
+  }
+}
+
+// One commit's worth. True when there is more to do.
+base::Result<bool> Upkeep::sweep(bool expired) {
+  const auto state = parts_.keeper.state().get();
+  if (state == nullptr) return base::fail(base::ErrorKind::kSealed, "Vault is sealed");
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  barrier::Txn txn(**reader, *state->keyring, parts_.random);
+  auto more = expired ? identity::sweep_expired(txn, parts_.clock.wall(), kSweepRows)
+                      : identity::sweep_revoked(txn, kSweepRows);
+  if (!more || !txn.has_writes()) return more;
+  auto batch = txn.take_batch();
+  if (!batch) return forward(batch);
+  auto committed = parts_.store.commit_and_wait(std::move(*batch));
+  if (!committed) return forward(committed);
+  // Cut-offs may have come (children of the expired) or gone (nothing left below).
+  auto reloaded = parts_.keeper.reload_cutoffs();
+  if (!reloaded) return forward(reloaded);
+  return more;
+}
+
+}  // namespace rekey::app
