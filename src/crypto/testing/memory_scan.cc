@@ -37,6 +37,14 @@ std::vector<Region> writable_regions() {
 
 }  // namespace
 
+bool memory_scan_works() {
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  return false;
+#else
+  return true;
+#endif
+}
+
 Needle::Needle(std::string_view secret) : inverted_(secret) {
   for (char& c : inverted_) c = static_cast<char>(~c);
 }
