@@ -78,7 +78,7 @@ BANS = [
     Ban("throw", r"\bthrow\b(?!\s*\()|\bthrow\s*\(", "return fail(...)"),
     Ban("regex", r"\bstd::(basic_)?w?regex\b|#\s*include\s*<regex>", "a small parser, or RE2"),
     # unique_ptr<T>(new T(...)) is how a class with a private constructor is made.
-    Ban("new", r"^(?!.*_ptr<[^;]*>\(new\b).*((?<!operator )\bnew\b\s*(\(|\[|[A-Za-z_:])"
+    Ban("new", r"^(?!.*_ptr<[^;]*\(new\b).*((?<!operator )\bnew\b\s*(\(|\[|[A-Za-z_:])"
         r"|(?<!operator )(?<!= )\bdelete\b)",
         "std::make_unique, a container", product),
     Ban("using-namespace", r"\busing\s+namespace\b(?!\s+std::(\w+_)?literals)",

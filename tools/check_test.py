@@ -111,7 +111,8 @@ class CheckTest(unittest.TestCase):
             "// throw, new, printf(, memcmp(", '/* time(0)\n rand() */', 'auto a = "throw new";',
             'auto a = R"(printf("x"); throw)";', "X(const X&) = delete;", "snprintf(a, 1, b);",
             "lease.time(0);", "void* operator new(size_t size);", "a.sleep(1);",
-            "auto new_key = 1;", "return std::unique_ptr<Log>(new Log(1));", "using namespace std::chrono_literals;", "expire_time(0);",
+            "auto new_key = 1;", "using namespace std::chrono_literals;", "expire_time(0);",
+            "return std::unique_ptr<Log>(new Log(1));", "std::unique_ptr<Log> log(new Log(1));",
             "char a = '\"'; // throw",
             "int a = 1'000'000; // new X",
         ):
