@@ -76,6 +76,7 @@ class Player:
     def __init__(self, script, server, observe=None):
         self.script, self.server, self.observe = script, server, observe
         self.failures, self.passed, self.left_out, self.skipping = [], 0, 0, None
+        self.dead = False
         self.token, self.filled = "root", {}
         self.variables = {
             "root": server.root,
@@ -99,6 +100,8 @@ class Player:
 
     def run(self, steps):
         for step in steps:
+            if self.dead:
+                return
             if self.skipping is not None and step.section == self.skipping:
                 self.left_out += 1
                 continue
@@ -113,6 +116,9 @@ class Player:
                     Failure(self.script.name, step, [f"{type(e).__name__}: {e}"], "-", "-")
                 )
             except OSError as e:
+                if not self.server.alive():
+                    self.server_died(step)
+                    return
                 self.failures.append(
                     Failure(
                         self.script.name,
@@ -122,6 +128,15 @@ class Player:
                         self.server.log_tail(600),
                     )
                 )
+
+    def server_died(self, step):
+        """Nothing that follows can be shown; it counts as one failure."""
+        if not self.dead:
+            problem = f"the server ended, status {self.server.process.poll()}"
+            self.failures.append(
+                Failure(self.script.name, step, [problem], "-", self.server.log_tail(600))
+            )
+        self.dead = True
 
     # --- commands ---
 

@@ -23,7 +23,7 @@ import server  # noqa: E402
 def find(names):
     if not names:
         return sorted(f"{HERE}/{n}" for n in os.listdir(HERE) if n.endswith(".txt"))
-    return [n if os.path.exists(n) else f"{HERE}/{n.removesuffix('.txt')}.txt" for n in names]
+    return [n if os.path.isfile(n) else f"{HERE}/{n.removesuffix('.txt')}.txt" for n in names]
 
 
 def run_one(path, arguments):

@@ -175,6 +175,9 @@ log_level = "info"
             time.sleep(0.02)
         raise ServerError(f"the server did not start: {self.log_tail()}")
 
+    def alive(self):
+        return self.process and self.process.poll() is None
+
     def log_tail(self, size=2000):
         with open(f"{self.folder}/log", "rb") as f:
             return f.read().decode(errors="replace")[-size:]
