@@ -43,7 +43,8 @@ ssl_protocols TLSv1.3; location / {{ default_type application/json; return 200 '
 """
 WRK = """local h = {["X-Vault-Token"]="hvs.CAESIJ0aBcDeFgHiJkLmNoPq", ["X-Vault-Request"]="true",
   ["User-Agent"]="bench", ["Accept"]="*/*"}
-local r = wrk.format("GET", "/v1/secret/data/app/k1234", h)
+local r
+init = function(_) r = wrk.format("GET", "/v1/secret/data/app/k1234", h) end  -- wrk.host is known now
 request = function() return r end
 done = function(s, l, _)
   io.write(string.format("RESULT %.0f %d %d %d\\n", s.requests / (s.duration / 1e6),
