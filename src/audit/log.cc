@@ -31,7 +31,6 @@ constexpr size_t kFormatBytesMax = 4096;
 constexpr size_t kMemoryEntryBytesMax = 64 << 20;
 constexpr size_t kMemorySegmentBytes = 1 << 20;
 constexpr size_t kMemoryGroupBytesMax = 256 << 10;
-constexpr auto kRoomPollTime = std::chrono::milliseconds(1);
 constexpr size_t kHistogramBuckets = 32;
 
 size_t log2_bucket(uint64_t value) {
@@ -103,7 +102,6 @@ class Log::Impl {
   void set_damaged(const base::Error& error);
   void run();
   bool wait_for_group(std::unique_lock<std::mutex>& lock);
-  bool wait_for_room();
   bool commit(std::unique_ptr<Group> group);
   bool stop_after_failure(const base::Error& error);
   void refuse(const base::Error& error);
@@ -289,16 +287,6 @@ bool Log::Impl::wait_for_group(std::unique_lock<std::mutex>& lock) {
   return forming_->count > 0;
 }
 
-// What waits for the publisher is in memory, and that is bounded. False if there is no hope now.
-bool Log::Impl::wait_for_room() {
-  while (true) {
-    const Publisher::Status status = publisher_->status();
-    if (status.queue_bytes < options_.publish_queue_bytes_max) return true;
-    if (status.failing) return false;
-    std::this_thread::sleep_for(kRoomPollTime);
-  }
-}
-
 void Log::Impl::run() {
   std::unique_lock lock(mutex_);
   while (wait_for_group(lock)) {
@@ -321,7 +309,8 @@ bool Log::Impl::commit(std::unique_ptr<Group> group) {
     return true;
   });
   while (true) {
-    const bool room = wait_for_room();
+    // What waits for the publisher is in memory, and that is bounded.
+    const bool room = publisher_->wait_for_room(options_.publish_queue_bytes_max);
     const base::Duration start = clock_.monotonic();
     Result<void> written = room ? wal_->write(*group)
                                 : fail(ErrorKind::kUnavailable, "the audit log can't be written",

@@ -179,6 +179,14 @@ void Publisher::push(std::unique_ptr<Group> group) {
   if (wake) work_.notify_one();
 }
 
+bool Publisher::wait_for_room(size_t bytes_max) {
+  std::unique_lock lock(mutex_);
+  room_wanted_ = true;
+  done_.wait(lock, [&] { return status_.queue_bytes < bytes_max || status_.failing; });
+  room_wanted_ = false;
+  return status_.queue_bytes < bytes_max;
+}
+
 std::unique_ptr<Group> Publisher::take_spare() {
   std::lock_guard lock(mutex_);
   if (spare_.empty()) return std::make_unique<Group>();
@@ -283,6 +291,7 @@ Result<void> Publisher::publish_queue() {
     queue_entries_ -= group->count;
     status_.queue_bytes -= group->used;
     queue_.pop_front();
+    if (room_wanted_) done_.notify_all();
     if (spare_.size() < kSpareGroupsMax && group->buffer.size() <= kSpareGroupBytesMax) {
       group->used = kGroupHeaderBytes;
       group->count = 0;

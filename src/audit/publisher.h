@@ -58,6 +58,8 @@ class Publisher {
 
   // A group that is durable. Doesn't block on disk.
   void push(std::unique_ptr<Group> group);
+  // Until less than `bytes_max` wait to be published; false if they can't be published now.
+  bool wait_for_room(size_t bytes_max);
   // An emptied group for reuse, or a new one.
   std::unique_ptr<Group> take_spare();
   Status status() const;
@@ -123,6 +125,7 @@ class Publisher {
   std::vector<std::unique_ptr<Group>> spare_;
   Status status_;
   bool stop_ = false;
+  bool room_wanted_ = false;
   uint64_t checkpoint_wanted_ = 0;  // asked for
   uint64_t checkpoint_tried_ = 0;   // answered
   std::optional<base::Error> checkpoint_error_;
