@@ -1,10 +1,10 @@
 // rekey: a server that keeps secrets, and the command line that talks to it.
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "app/command.h"
+#include "cli/cli.h"
 #include "net/server.h"
 
 int main(int argc, char** argv) {
@@ -12,10 +12,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "internal error: OpenSSL was used before main\n");
     return 1;
   }
+  if (argc == 0) return 1;
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty() && arguments[0] == "server") {
     return rekey::app::run_server({arguments.begin() + 1, arguments.end()});
   }
-  std::fprintf(stderr, "usage: rekey server [flags]\n");
-  return 1;
+  return rekey::cli::run_in_process(arguments, argv[0], REKEY_VERSION, REKEY_BUILT);
 }
