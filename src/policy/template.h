@@ -18,7 +18,9 @@ std::string unknown_template(std::string_view path);
 
 // The path with every template filled in, or why it can't be: the rule then never matches. A value
 // is literal text: one that is empty, or that would add a wildcard to the path, is refused, since
-// it would let whoever names an entity widen a policy. (Vault puts it in as it is.)
+// it would let whoever names an entity widen a policy. (Vault 1.14 puts it in as it is; OpenBao
+// refuses it too, and a slash as well, which is taken here: Kubernetes' alias names and AWS' ARNs
+// hold one.)
 std::expected<std::string, std::string> fill_in(std::string_view path,
                                                 const TemplateContext* context);
 
