@@ -14,6 +14,7 @@
 #include "app/configure.h"
 #include "app/instance.h"
 #include "app/server_flags.h"
+#include "app/test_clock.h"
 #include "base/codec.h"
 
 namespace rekey::app {
@@ -62,16 +63,25 @@ void notify_systemd(const char* state) {
 sigset_t block_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (int signal_number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal_number);
+  for (int signal_number : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&set, signal_number);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   return set;
 }
 
-int serve(Instance& instance, const sigset_t& set, const base::Log& log) {
+void move_test_clock(TestClock& clock, const base::Log& log) {
+  auto moved = clock.read();
+  if (!moved) log.error("app", "the test clock stays", {{"error", moved.error().describe()}});
+}
+
+int serve(Instance& instance, const sigset_t& set, TestClock& clock, const base::Log& log) {
   notify_systemd("READY=1");
   while (true) {
     int received = 0;
     if (sigwait(&set, &received) != 0) continue;
+    if (received == SIGUSR2) {
+      move_test_clock(clock, log);
+      continue;
+    }
     if (received != SIGHUP) break;
     auto reloaded = instance.server().reload_certificates();
     if (reloaded)
@@ -233,7 +243,8 @@ int run_server(const std::vector<std::string>& arguments) {
   }
   harden_process();
   const sigset_t signals = block_signals();
-  const base::SystemClock clock;
+  const base::SystemClock system_clock;
+  TestClock clock(system_clock, flags->test_clock);
   base::SystemRandom random;
   std::string ca;
   Result<Settings> settings = flags->dev ? dev_settings(*flags, clock, random, ca)
@@ -243,7 +254,11 @@ int run_server(const std::vector<std::string>& arguments) {
   if (!settings) return fail_with(settings.error());
   auto logging = apply_log_flags(*flags, *settings);
   if (!logging) return fail_with(logging.error());
-  base::Log log(clock, STDERR_FILENO, settings->log_level, settings->log_format);
+  base::Log log(system_clock, STDERR_FILENO, settings->log_level, settings->log_format);
+  if (clock.in_use()) {
+    log.warn("app", "-test-clock moves the time: for tests only");
+    move_test_clock(clock, log);
+  }
   auto instance = Instance::start(std::move(*settings), clock, random, log);
   if (!instance) return fail_with(instance.error());
   Result<void> greeted;
@@ -255,7 +270,7 @@ int run_server(const std::vector<std::string>& arguments) {
     std::printf("==> Rekey server started! Log data will stream in below:\n\n");
   std::fflush(stdout);
   if (!greeted) return fail_with(greeted.error());
-  return serve(**instance, signals, log);
+  return serve(**instance, signals, clock, log);
 }
 
 }  // namespace rekey::app

@@ -61,7 +61,8 @@ base::Result<ServerFlags> parse_server_flags(const std::vector<std::string>& arg
       {"dev-listen-address", &flags.dev_listen_address},
       {"dev-tls-cert-dir", &flags.dev_tls_cert_dir},
       {"log-level", &flags.log_level},
-      {"log-format", &flags.log_format}};
+      {"log-format", &flags.log_format},
+      {"test-clock", &flags.test_clock}};
   for (size_t i = 0; i < arguments.size(); i++) {
     std::string name = arguments[i];
     if (!name.starts_with('-')) {

@@ -20,6 +20,7 @@ struct ServerFlags {
   std::string dev_listen_address;
   std::string dev_tls_cert_dir;
   std::string log_level, log_format;
+  std::string test_clock;  // file with an offset in seconds, see test_clock.h; not in the help
   bool accept_older_store = false;
   bool help = false;
 };

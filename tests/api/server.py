@@ -127,7 +127,7 @@ log_level = "info"
             )
 
     def command(self):
-        clock = []
+        clock = [f"-test-clock={self.folder}/clock"] if self.kind == "rekey" else []
         if not self.dev:
             self.write_configuration()
             return [self.binary, "server", f"-config={self.folder}/server.hcl"] + clock
