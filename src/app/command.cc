@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <thread>
 
 #include "app/certificates.h"
 #include "app/configure.h"
@@ -127,6 +128,7 @@ Result<Settings> standalone_settings(const ServerFlags& flags, const base::Clock
   listener.tls->key_file = files->key;
   settings.server.listeners.push_back(std::move(listener));
   settings.api_address = "https://" + settings.server.listeners[0].address;
+  settings.server.io_threads = std::max(1u, std::thread::hardware_concurrency());
   settings.log_level = base::LogLevel::kWarn;
   return settings;
 }
@@ -244,7 +246,8 @@ int run_server(const std::vector<std::string>& arguments) {
   harden_process();
   const sigset_t signals = block_signals();
   const base::SystemClock system_clock;
-  TestClock clock(system_clock, flags->test_clock);
+  TestClock moved_clock(system_clock, flags->test_clock);
+  const base::NeverBackClock clock(moved_clock);
   base::SystemRandom random;
   std::string ca;
   Result<Settings> settings = flags->dev ? dev_settings(*flags, clock, random, ca)
@@ -255,9 +258,9 @@ int run_server(const std::vector<std::string>& arguments) {
   auto logging = apply_log_flags(*flags, *settings);
   if (!logging) return fail_with(logging.error());
   base::Log log(system_clock, STDERR_FILENO, settings->log_level, settings->log_format);
-  if (clock.in_use()) {
+  if (moved_clock.in_use()) {
     log.warn("app", "-test-clock moves the time: for tests only");
-    move_test_clock(clock, log);
+    move_test_clock(moved_clock, log);
   }
   auto instance = Instance::start(std::move(*settings), clock, random, log);
   if (!instance) return fail_with(instance.error());

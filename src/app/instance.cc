@@ -2,14 +2,10 @@
 
 #include <filesystem>
 
+#include "app/backends.h"
 #include "app/upkeep.h"
-#include "auth/token/token_backend.h"
-#include "engine/cubbyhole/cubbyhole.h"
-#include "engine/kv/plain.h"
-#include "engine/kv/versioned.h"
 #include "storage/lmdb_store.h"
 #include "storage/memory_store.h"
-#include "system/system_backend.h"
 
 namespace rekey::app {
 namespace {
@@ -18,16 +14,6 @@ using base::ErrorKind;
 using base::Result;
 
 constexpr std::chrono::milliseconds kDrainPatience{5000};
-
-// identity/ is listed and takes its paths, but serves nothing yet.
-class EmptyBackend final : public logical::Backend {
- public:
-  std::string_view type() const override { return "identity"; }
-  const logical::RouteTable& routes() const override { return routes_; }
-
- private:
-  logical::RouteTable routes_;
-};
 
 }  // namespace
 
@@ -78,21 +64,7 @@ Result<void> Instance::open_parts() {
 }
 
 void Instance::fill_catalog() {
-  const auto plain = std::make_shared<const engine::kv::PlainEngine>();
-  const auto versioned = std::make_shared<const engine::kv::VersionedEngine>();
-  catalog_.add_engine(
-      "kv",
-      [plain, versioned](const logical::Mount& mount) -> std::shared_ptr<const logical::Backend> {
-        const auto version = mount.options.find("version");
-        if (version != mount.options.end() && version->second == "2") return versioned;
-        return plain;
-      });
-  const auto cubbyhole = std::make_shared<const engine::cubbyhole::Engine>();
-  catalog_.add_engine("cubbyhole", [cubbyhole](const logical::Mount&) { return cubbyhole; });
-  const auto identity = std::make_shared<const EmptyBackend>();
-  catalog_.add_engine("identity", [identity](const logical::Mount&) { return identity; });
-  const auto sys = std::make_shared<const system::SystemBackend>(
-      system::SystemParts{.keeper = *keeper_,
+  add_backends(catalog_, {.keeper = *keeper_,
                           .catalog = catalog_,
                           .seal_control = *seal_control_,
                           .barrier = *barrier_,
@@ -105,9 +77,6 @@ void Instance::fill_catalog() {
                           .api_address = settings_.api_address,
                           .started = clock_.wall(),
                           .configuration = settings_.sanitized});
-  catalog_.add_engine("system", [sys](const logical::Mount&) { return sys; });
-  const auto token = std::make_shared<const auth::token::TokenBackend>(*keeper_);
-  catalog_.add_auth("token", [token](const logical::Mount&) { return token; });
 }
 
 void Instance::build_pipeline() {

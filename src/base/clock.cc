@@ -84,6 +84,16 @@ Duration SystemClock::monotonic() const {
   return seconds(now.tv_sec) + nanoseconds(now.tv_nsec);
 }
 
+WallTime NeverBackClock::wall() const {
+  const int64_t now = clock_.wall().time_since_epoch().count();
+  int64_t latest = latest_ns_.load(std::memory_order_relaxed);
+  while (now > latest) {
+    if (latest_ns_.compare_exchange_weak(latest, now, std::memory_order_relaxed))
+      return WallTime(Duration(now));
+  }
+  return WallTime(Duration(latest));
+}
+
 void append_rfc3339(std::string& out, WallTime time) {
   const auto day = floor<days>(time);
   const std::chrono::year_month_day date(day);

@@ -1,6 +1,7 @@
 // Time as an argument. Code that needs the time takes a Clock; only SystemClock reads the real one.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -24,6 +25,19 @@ class SystemClock final : public Clock {
  public:
   WallTime wall() const override;
   Duration monotonic() const override;
+};
+
+// Another clock whose wall time never goes back: what was expired once stays expired, whatever is
+// done to the machine's clock. Any thread.
+class NeverBackClock final : public Clock {
+ public:
+  explicit NeverBackClock(const Clock& clock) : clock_(clock) {}
+  WallTime wall() const override;
+  Duration monotonic() const override { return clock_.monotonic(); }
+
+ private:
+  const Clock& clock_;
+  mutable std::atomic<int64_t> latest_ns_{0};  // since 1970
 };
 
 // Stands still until told otherwise. Not thread-safe.

@@ -170,8 +170,7 @@ Result<Response> Chain::attempt(Lane& lane, Call& call) {
   call.after_commit.clear();
   if (call.state != nullptr) call.txn.emplace(lane.reader(), *call.state->keyring, parts_.random);
   auto authorised = authorise(lane, call);
-  if (!authorised) return forward(authorised);
-  auto answer = dispatch(lane, call);
+  Result<Response> answer = authorised ? dispatch(lane, call) : forward(authorised);
   const bool counted = call.who.token != nullptr && call.who.token->num_uses > 0;
   if (!answer && call.txn) {
     call.txn.emplace(lane.reader(), *call.state->keyring, parts_.random);

@@ -1,0 +1,88 @@
+// A whole server without a network, on one thread, for tests and simulation: the real chain,
+// engines, barrier, memory store and record, with a fake clock. Requests go in as logical::Request
+// and their answers come back when everything they wait for has happened.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "audit/log.h"
+#include "barrier/barrier.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "pipeline/chain.h"
+#include "pipeline/keeper.h"
+#include "storage/store.h"
+#include "system/seal_control.h"
+
+namespace rekey::app::testing {
+
+struct Ask {
+  logical::Operation operation = logical::Operation::kRead;
+  std::string path;
+  std::string body;  // JSON; empty for none
+  std::string token;
+  std::string address = "127.0.0.1";
+  std::optional<base::Duration> wrap_ttl;
+};
+
+class Harness {
+ public:
+  using Answer = base::Result<logical::Response>;
+
+  // `store` outlives the harness, which starts sealed and not initialised.
+  explicit Harness(storage::Store& store, uint64_t seed = 1);
+  ~Harness();
+
+  // Initialises with one share, unseals, mounts KV v2 at secret/ and KV v1 at plain/.
+  void set_up();
+  void unseal();  // with the share that set_up() got
+  const std::string& root() const { return root_; }
+  const std::string& unseal_share() const { return share_; }
+
+  Answer ask(const Ask& ask);
+  // Starts a request and returns; `done` is called by a later pump().
+  void begin(const Ask& ask, std::function<void(Answer)> done);
+  // Runs what was posted until nothing is left and nothing is on its way.
+  void pump();
+
+  Answer read(const std::string& path, const std::string& token = {});
+  Answer write(const std::string& path, const std::string& body, const std::string& token = {});
+  // A new service token with these policies; its text.
+  std::string make_token(const std::vector<std::string>& policies, const std::string& more = {},
+                         const std::string& maker = {});
+
+  base::FakeClock& clock() { return fake_clock_; }
+  audit::Log& record() { return *record_; }
+  pipeline::Keeper& keeper() { return *keeper_; }
+  system::SealControl& seal_control() { return *seal_control_; }
+
+ private:
+  class InlinePool;
+  void post(std::function<void()> work);
+
+  storage::Store& store_;
+  base::FakeClock fake_clock_;
+  base::NeverBackClock clock_;
+  base::SeededRandom random_;
+  base::Log log_;
+  std::unique_ptr<audit::Log> record_;
+  barrier::ShamirSeal seal_;
+  std::unique_ptr<barrier::Barrier> barrier_;
+  pipeline::Catalog catalog_;
+  std::unique_ptr<pipeline::Keeper> keeper_;
+  std::unique_ptr<system::SealControl> seal_control_;
+  std::unique_ptr<InlinePool> pool_;
+  std::unique_ptr<pipeline::Chain> chain_;
+  std::unique_ptr<pipeline::Lane> lane_;
+  std::mutex mutex_;
+  std::vector<std::function<void()>> posted_;
+  size_t in_flight_ = 0;
+  std::string root_, share_;
+};
+
+}  // namespace rekey::app::testing
