@@ -273,7 +273,7 @@ int run_server(const std::vector<std::string>& arguments) {
     std::printf("==> Rekey server started! Log data will stream in below:\n\n");
   std::fflush(stdout);
   if (!greeted) return fail_with(greeted.error());
-  return serve(**instance, signals, clock, log);
+  return serve(**instance, signals, moved_clock, log);
 }
 
 }  // namespace rekey::app
