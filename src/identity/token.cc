@@ -145,7 +145,10 @@ base::Result<Token> decode_token(std::string_view text) {
   token.bound_cidrs = strings(*row, "bound_cidrs");
   token.ancestors = strings(*row, "ancestors");
   token.issued_at = static_cast<uint64_t>(integer(*row, "issued_at"));
-  if (token.id.empty()) return base::fail(ErrorKind::kCorrupt, "a token's row can't be read");
+  // A batch token is its own row and has no id.
+  if (token.id.empty() && token.type != logical::TokenType::kBatch) {
+    return base::fail(ErrorKind::kCorrupt, "a token's row can't be read");
+  }
   return token;
 }
 

@@ -114,8 +114,11 @@ JsonObject describe_mount(const Mount& mount) {
 }
 
 JsonObject describe_tune(const Mount& mount, const logical::Limits& limits) {
-  JsonObject data{{"default_lease_ttl", seconds(limits.default_lease_ttl)},
-                  {"max_lease_ttl", seconds(limits.max_lease_ttl)},
+  const auto own_or = [](base::Duration own, base::Duration servers) {
+    return seconds(own.count() > 0 ? own : servers);
+  };
+  JsonObject data{{"default_lease_ttl", own_or(mount.default_lease_ttl, limits.default_lease_ttl)},
+                  {"max_lease_ttl", own_or(mount.max_lease_ttl, limits.max_lease_ttl)},
                   {"description", mount.description},
                   {"force_no_cache", false}};
   if (mount.is_auth()) {

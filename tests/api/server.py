@@ -159,16 +159,14 @@ log_level = "info"
             cwd=self.folder,
         )
         end = time.time() + START_SECONDS
-        while time.time() < end:
-            if self.process.poll() is not None:
-                break
+        while time.time() < end and self.alive():
             try:
-                # Dev mode unseals itself after the listener is up.
-                if self.call("GET", "/v1/sys/health?uninitcode=200&sealedcode=299")[0] in (
-                    (200,) if self.dev else (200, 299)
-                ):
-                    if self.dev:
-                        self.root = "root"
+                status = self.call("GET", "/v1/sys/health?uninitcode=200&sealedcode=299")[0]
+                if not self.dev and status in (200, 299):
+                    return
+                # Dev mode initialises itself after the listener is up, and says when it is done.
+                if self.dev and status == 200 and "Root Token: " in self.log_tail():
+                    self.root = "root"
                     return
             except OSError:
                 pass
