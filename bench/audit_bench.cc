@@ -154,6 +154,25 @@ void make_record(benchmark::State& state) {
 }
 BENCHMARK(make_record)->Arg(0)->Arg(1)->Arg(4);
 
+// The same with the answer's own JSON: what a read of a secret pays.
+void make_record_of_answer(benchmark::State& state) {
+  const Hasher hasher(base::SecretBytes::copy_of(std::string(kHasherKeyBytes, 'k')));
+  const std::string answer =
+      R"({"data":{"password":")" + std::string(256, 'v') +
+      R"("},"metadata":{"created_time":"2026-11-24T01:31:01.123456789Z","custom_metadata":null,)"
+      R"("deletion_time":"","destroyed":false,"version":1}})";
+  RecordInput input;
+  input.path = "secret/data/team/service/key-0001";
+  input.response.json_text = answer;
+  std::string out;
+  for (auto _ : state) {
+    out.clear();
+    append_record(input, &hasher, out);
+    benchmark::DoNotOptimize(out.data());
+  }
+}
+BENCHMARK(make_record_of_answer);
+
 void verify(benchmark::State& state) {
   constexpr uint64_t kEntries = 500'000;
   const Folder folder;

@@ -1,11 +1,11 @@
 #include "audit/record.h"
 
+#include "audit/hashed_json.h"
 #include "audit/log.h"
 #include "base/check.h"
 
 namespace rekey::audit {
 
-using base::Json;
 using base::JsonWriter;
 
 namespace {
@@ -169,8 +169,6 @@ class RecordWriter {
 
   void write_data(const RecordData& data, Detail given_up_at) {
     if (hasher_ == nullptr) return;
-    leaves_left_ = kHashedLeavesMax;
-    cut_ = false;
     if (!data.fields.empty()) {
       json_.key("data");
       begin_digestible();
@@ -182,52 +180,36 @@ class RecordWriter {
       json_.end_object();
       end_digestible(given_up_at);
     } else if (data.json != nullptr) {
-      json_.key("data");
-      begin_digestible();
-      tree(*data.json, 0);
-      end_digestible(given_up_at);
-      if (cut_) hashed_member("whole", data.json->dump());
+      write_tree(data, given_up_at);
+    } else if (!data.json_text.empty()) {
+      write_text(data, given_up_at);
     } else if (!data.raw.empty()) {
       hashed_member("data", data.raw);
     }
   }
 
-  void tree(const Json& value, size_t depth) {
-    const bool container = (value.is_object() && !value.as_object()->empty()) ||
-                           (value.is_array() && !value.as_array()->empty());
-    if (!container || depth == kHashedDepthMax) {
-      --leaves_left_;
-      return leaf(value);
-    }
-    if (const base::JsonObject* object = value.as_object()) {
-      json_.begin_object();
-      for (const auto& [name, member] : *object) {
-        if (leaves_left_ == 0) {
-          cut_ = true;
-          break;
-        }
-        json_.dynamic_key(name);
-        tree(member, depth + 1);
-      }
-      return json_.end_object();
-    }
-    json_.begin_array();
-    for (const Json& item : *value.as_array()) {
-      if (leaves_left_ == 0) {
-        cut_ = true;
-        break;
-      }
-      tree(item, depth + 1);
-    }
-    json_.end_array();
+  void write_tree(const RecordData& data, Detail given_up_at) {
+    json_.key("data");
+    begin_digestible();
+    json_.raw({});  // what follows is one value, written without the writer
+    const bool cut = append_hashed(*data.json, *hasher_, out_);
+    end_digestible(given_up_at);
+    if (cut) hashed_member("whole", data.json->dump());
   }
 
-  void leaf(const Json& value) {
-    if (value.is_null()) return json_.null();
-    if (const std::string* text = value.as_string()) return hashed(*text);
-    if (const bool* flag = value.as_bool()) return hashed(*flag ? "true" : "false");
-    if (const base::JsonNumber* number = value.as_number()) return hashed(number->text);
-    hashed(value.dump());
+  void write_text(const RecordData& data, Detail given_up_at) {
+    json_.key("data");
+    begin_digestible();
+    json_.raw({});  // what follows is one value, written without the writer
+    const TextResult result = append_hashed_text(data.json_text, *hasher_, out_);
+    if (result == TextResult::kNotJson) {
+      out_ += '"';
+      hasher_->append(data.json_text, out_);
+      out_ += '"';
+      return;
+    }
+    end_digestible(given_up_at);
+    if (result == TextResult::kCut) hashed_member("whole", data.json_text);
   }
 
   // Between the two stands one JSON value, which is replaced by its digest if the record gives it
@@ -250,8 +232,6 @@ class RecordWriter {
   std::string& out_;
   JsonWriter json_;
   std::string scratch_;
-  size_t leaves_left_ = 0;
-  bool cut_ = false;
   size_t digestible_from_ = 0;
 };
 

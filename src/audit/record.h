@@ -48,6 +48,7 @@ struct RecordData {
   };
   std::span<const Field> fields;
   const base::Json* json = nullptr;
+  std::string_view json_text;
   std::string_view raw;
 };
 

@@ -111,6 +111,38 @@ TEST(Record, DeepBodiesAreHashedByTheirText) {
   EXPECT_NE(out.find(kJefe.hash(text.substr(16 * 5, text.size() - 16 * 6))), out.npos);
 }
 
+// What base::Json writes gives the same record as a tree and as text.
+TEST(Record, TextAndTreeGiveTheSame) {
+  std::string deep;
+  for (int i = 0; i < 30; ++i) deep += "[{\"d\":";
+  deep += "1";
+  for (int i = 0; i < 30; ++i) deep += "}]";
+  std::string many = "{\"list\":[";
+  for (int i = 0; i < 90; ++i) many += (i > 0 ? "," : "") + std::to_string(i);
+  many += "],\"z\":{\"y\":1}}";
+  for (const std::string& given :
+       {std::string("{}"), std::string("[]"), std::string("null"), std::string("\"x\""),
+        std::string("-1.5e3"), std::string(R"({"a":"b","c":[1,true,null,{},[],[[]],{"d":{}}]})"),
+        std::string(R"({"quote\"d":"a\"b\\c\n\u0001","e":"\u00e9\ud83d\ude00"})"), deep, many}) {
+    const std::string text = parsed(given).dump();
+    const Json tree = parsed(text);
+    RecordInput as_tree, as_text;
+    as_tree.response.json = &tree;
+    as_text.response.json_text = text;
+    EXPECT_EQ(record(as_text), record(as_tree)) << text;
+  }
+}
+
+TEST(Record, TextThatIsNoJsonIsOneHash) {
+  for (const std::string text : {"{", "{\"a\"", "{\"a\":", "[1,", "[1", "\"x", "{\"a\":1}x",
+                                 "{a:1}", "[[[[[[[[[[[[[[[[[[[[", "{\"a\":\"\\", ","}) {
+    RecordInput input;
+    input.response.json_text = text;
+    EXPECT_EQ(*parsed(record(input)).find("response")->find("data")->as_string(), kJefe.hash(text))
+        << text;
+  }
+}
+
 TEST(Record, StaysWithinItsLimitWhateverComes) {
   const std::string nasty(100'000, '\x01');
   const std::string invalid(100'000, '\xff');
