@@ -57,6 +57,10 @@ class InstallPackagesTest(ScriptTest):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
         self.assertFalse(self.calls.exists())
 
+    def test_what_is_provided_is_not_missing(self):
+        self.assertEqual(self.install("awk\n").returncode, 0)  # mawk's or gawk's
+        self.assertFalse(self.calls.exists())
+
     def test_installs_only_what_is_missing_and_says_so(self):
         done = self.install(f"bash\n{ABSENT}-b\n{ABSENT}-a # why\n")
         self.assertEqual(done.returncode, 0, done.stderr)
