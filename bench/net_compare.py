@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures net's bare loop beside nginx: a fixed answer of 600 bytes over TLS 1.3, one core each.
 
-usage: bench/net_compare.py [--server build/release/bench/net_fixed_server] [--rounds 5] [--seconds 4]
-                            [--late] [--idle 10000]
+usage: bench/net_compare.py [--server build/release/bench/net_fixed_server] [--rounds 5]
+                            [--seconds 4] [--late] [--idle 10000]
 
 The server and nginx (one worker) are pinned to CPU 0 and take turns; wrk with one thread and 64
 keep-alive connections is pinned to CPU 1. Prints requests a second and, since wrk saturates its own
@@ -34,17 +34,20 @@ BODY = (
     '"lease_duration":0,"data":{"data":{"value":"' + "abcdefghijklmnop" * 16 + '"},"metadata":'
     '{"created_time":"2026-11-23T15:00:00.000000000Z","custom_metadata":null,"deletion_time":"",'
     '"destroyed":false,"version":1}},"wrap_info":null,"warnings":null,"auth":null}')
-NGINX = """worker_processes 1; worker_cpu_affinity 01; pid {d}/ng.pid; error_log {d}/ng.err; daemon on;
+NGINX = """worker_processes 1; worker_cpu_affinity 01; daemon on;
+pid {d}/ng.pid; error_log {d}/ng.err;
 events {{ worker_connections 4096; }}
 http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {d}/b;
 proxy_temp_path {d}/p; fastcgi_temp_path {d}/f; uwsgi_temp_path {d}/u; scgi_temp_path {d}/s;
-server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {d}/cert.pem; ssl_certificate_key {d}/key.pem;
-ssl_protocols TLSv1.3; location / {{ default_type application/json; return 200 '{body}'; }} }} }}
+server {{ listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.3;
+ssl_certificate {d}/cert.pem; ssl_certificate_key {d}/key.pem;
+location / {{ default_type application/json; return 200 '{body}'; }} }} }}
 """
 WRK = """local h = {["X-Vault-Token"]="hvs.CAESIJ0aBcDeFgHiJkLmNoPq", ["X-Vault-Request"]="true",
   ["User-Agent"]="bench", ["Accept"]="*/*"}
 local r
-init = function(_) r = wrk.format("GET", "/v1/secret/data/app/k1234", h) end  -- wrk.host is known now
+-- Not earlier: wrk.host isn't known before.
+init = function(_) r = wrk.format("GET", "/v1/secret/data/app/k1234", h) end
 request = function() return r end
 done = function(s, l, _)
   io.write(string.format("RESULT %.0f %d %d %d\\n", s.requests / (s.duration / 1e6),
@@ -74,7 +77,8 @@ def load(port, pid, folder, seconds):
     if not found or int(found.group(4)):
         sys.exit(f"the load failed on port {port}: {out}")
     rate, p50, p99, _, count = map(int, found.groups())
-    return {"rate": rate, "p50": p50, "p99": p99, "cpu_us": (cpu_seconds(pid) - before) * 1e6 / count}
+    cpu_us = (cpu_seconds(pid) - before) * 1e6 / count
+    return {"rate": rate, "p50": p50, "p99": p99, "cpu_us": cpu_us}
 
 
 def idle_cost(port, pid, count):
@@ -125,11 +129,12 @@ def main():
         middle = {name: {key: statistics.median(row[key] for row in runs) for key in runs[0]}
                   for name, runs in rows.items()}
         for name, row in middle.items():
-            print(f"{name:6} {row['rate']:8.0f}/s  p50 {row['p50']:.0f} us  p99 {row['p99']:.0f} us  "
-                  f"{row['cpu_us']:.2f} us of CPU a request")
+            print(f"{name:6} {row['rate']:8.0f}/s  p50 {row['p50']:.0f} us  "
+                  f"p99 {row['p99']:.0f} us  {row['cpu_us']:.2f} us of CPU a request")
         ratios = [a["cpu_us"] / b["cpu_us"] for a, b in zip(rows["nginx"], rows["net"])]
-        print(f"net is {middle['net']['rate'] / middle['nginx']['rate']:.2f} of nginx's rate under wrk; "
-              f"by CPU time {statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]")
+        rate_ratio = middle["net"]["rate"] / middle["nginx"]["rate"]
+        print(f"net is {rate_ratio:.2f} of nginx's rate under wrk; by CPU time "
+              f"{statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]")
         if arguments.idle:
             print(f"{idle_cost(SERVER_PORT, server.pid, arguments.idle):.0f} anonymous bytes for an "
                   f"idle TLS connection, of {arguments.idle}")
