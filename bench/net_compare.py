@@ -72,7 +72,8 @@ def load(port, pid, folder, seconds):
     before = cpu_seconds(pid)
     out = subprocess.run(
         ["taskset", "-c", "1", "wrk", "-t1", "-c64", f"-d{seconds}s", "-s", f"{folder}/wrk.lua",
-         f"https://127.0.0.1:{port}"], capture_output=True, text=True, check=False).stdout
+         f"https://127.0.0.1:{port}"], capture_output=True, text=True, check=False,
+        start_new_session=True).stdout
     found = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+)\nCOUNT (\d+)", out)
     if not found or int(found.group(4)):
         sys.exit(f"the load failed on port {port}: {out}")
@@ -118,7 +119,8 @@ def main():
         subprocess.run(["nginx", "-c", f"{folder}/ng.conf"], check=True)
         server = subprocess.Popen(
             ["taskset", "-c", "0", arguments.server, f"{folder}/cert.pem", f"{folder}/key.pem",
-             str(SERVER_PORT), "1"] + (["late"] if arguments.late else []))
+             str(SERVER_PORT), "1"] + (["late"] if arguments.late else []),
+            start_new_session=True)  # as nginx, so that the scheduler's groups weigh them alike
         time.sleep(1)
         master = pathlib.Path(folder, "ng.pid").read_text().strip()
         worker = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()[0]
@@ -136,8 +138,8 @@ def main():
         print(f"net is {rate_ratio:.2f} of nginx's rate under wrk; by CPU time "
               f"{statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]")
         if arguments.idle:
-            print(f"{idle_cost(SERVER_PORT, server.pid, arguments.idle):.0f} anonymous bytes for an "
-                  f"idle TLS connection, of {arguments.idle}")
+            cost = idle_cost(SERVER_PORT, server.pid, arguments.idle)
+            print(f"{cost:.0f} anonymous bytes for each of {arguments.idle} idle TLS connections")
     finally:
         if server:
             server.terminate()

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "net/forwarded.h"
 #include "net/http_parser.h"
 
 namespace {
@@ -17,6 +18,21 @@ using State = HttpParser::State;
 
 constexpr HttpLimits kLimits = {
     .body_bytes_max = 4096, .head_bytes_max = 8192, .target_bytes_max = 1024, .headers_max = 32};
+
+// Whatever X-Forwarded-For says, what comes of it is an address or nothing.
+void check_forwarded(rekey::net::Request& request) {
+  rekey::net::PeerInfo peer;
+  peer.address = "10.0.0.1";
+  request.peer_info = &peer;
+  rekey::net::ForwardedOptions options;
+  options.authorized_addresses = {"10.0.0.0/8"};
+  options.hop_skips = static_cast<uint32_t>(request.path.size() % 3);
+  rekey::net::ForwardedRule::compile(options)->apply(request);
+  rekey::net::IpAddress parsed;
+  REKEY_CHECK(request.forwarded_address.empty() ||
+              rekey::net::parse_ip_address(request.forwarded_address, parsed));
+  request.peer_info = nullptr;
+}
 
 // What was understood: one line a request, then how it ended.
 std::string read_all(std::string_view bytes, size_t step) {
@@ -38,6 +54,7 @@ std::string read_all(std::string_view bytes, size_t step) {
                     std::string_view::npos);
         seen.append("\n ").append(header.name).append(":").append(header.value);
       }
+      check_forwarded(parser.request());
       seen.append("\n=").append(request.body).append("\n");
       state = parser.next_message();
       continue;

@@ -18,27 +18,8 @@ constexpr size_t kDiscardReadsPerTurnMax = 32;
 constexpr size_t kDiscardBytes = 16 << 10;
 constexpr int64_t kLingerMs = 2'000;
 constexpr int64_t kIdleBuffersMs = 1'000;  // then OpenSSL's buffers are given back
-constexpr size_t kSpareMessagesMax = 256;
 
 }  // namespace
-
-std::unique_ptr<Message> LoopState::take_message() {
-  if (spare_messages.empty()) return std::make_unique<Message>();
-  std::unique_ptr<Message> message = std::move(spare_messages.back());
-  spare_messages.pop_back();
-  return message;
-}
-
-void LoopState::give_message(std::unique_ptr<Message> message) {
-  message->parser.clear();
-  message->response = Response();
-  message->unsent = std::string();
-  message->unsent_at = 0;
-  if (message->counted_bytes > 0) {
-    shared.buffered_bytes.fetch_sub(std::exchange(message->counted_bytes, 0));
-  }
-  if (spare_messages.size() < kSpareMessagesMax) spare_messages.push_back(std::move(message));
-}
 
 Connection::Connection(LoopState& state, std::shared_ptr<Listener> listener, PeerInfo peer)
     : Watched(Kind::kConnection),

@@ -22,7 +22,7 @@ using base::ErrorKind;
 using base::fail;
 using base::Result;
 
-constexpr size_t kEventsPerTurnMax = 256;
+constexpr size_t kEventsPerTurnMax = 32;       // the first answer waits until all of them are read
 constexpr uint32_t kAcceptsPerTurnMax = 32;    // of each listener
 constexpr uint32_t kHandshakesPerTurnMax = 8;  // a few milliseconds, with RSA keys
 constexpr int64_t kTickMs = 100;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/secret_bytes.h"
+#include "net/request_target.h"
 
 namespace rekey::net {
 namespace {
@@ -28,12 +29,6 @@ bool is_token(std::string_view text) {
   return std::ranges::all_of(text, [](unsigned char c) { return kTokenTable[c]; });
 }
 
-// Bytes above 127 pass, as with Go's servers: what they mean is the api's question.
-bool is_target(std::string_view text) {
-  return std::ranges::all_of(text,
-                             [](unsigned char c) { return c > ' ' && c != 0x7f && c != '#'; });
-}
-
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -41,30 +36,6 @@ std::string_view trimmed(std::string_view text) {
 }
 
 }  // namespace
-
-bool split_request_target(std::string_view method, std::string_view target, std::string_view& path,
-                          std::string_view& query) {
-  if (!is_target(target)) return false;
-  path = target, query = {};
-  if (target == "*") return method == "OPTIONS";
-  if (!target.starts_with('/')) {
-    const size_t scheme_end = target.find("://");
-    if (scheme_end == std::string_view::npos) return false;
-    const std::string_view scheme = target.substr(0, scheme_end);
-    if (!equal_ignoring_case(scheme, "http") && !equal_ignoring_case(scheme, "https")) return false;
-    const std::string_view rest = target.substr(scheme_end + 3);
-    const size_t authority_end = std::min(rest.find_first_of("/?"), rest.size());
-    const std::string_view authority = rest.substr(0, authority_end);
-    if (authority.empty() || authority.contains('@')) return false;
-    path = rest.substr(authority_end);
-  }
-  if (const size_t mark = path.find('?'); mark != std::string_view::npos) {
-    query = path.substr(mark + 1);
-    path = path.substr(0, mark);
-  }
-  if (path.empty()) path = "/";
-  return true;
-}
 
 HttpParser::HttpParser()
     : buffer_(std::make_unique_for_overwrite<char[]>(kInitialBytes)), capacity_(kInitialBytes) {
@@ -257,7 +228,16 @@ bool HttpParser::parse_request_line(size_t line_end) {
     refuse(400, "the request target is malformed");
     return false;
   }
+  path_ = piece(path);
+  query_ = piece(query);
   return true;
+}
+
+// Nothing, for a view that points elsewhere: an empty one, or the "/" of a target without a path.
+HttpParser::Piece HttpParser::piece(std::string_view view) const {
+  const char* begin = buffer_.get();
+  if (view.data() < begin || view.data() >= begin + size_) return {};
+  return {static_cast<uint32_t>(view.data() - begin), static_cast<uint32_t>(view.size())};
 }
 
 HttpParser::State HttpParser::parse_head(size_t head_end) {
@@ -369,7 +349,8 @@ HttpParser::State HttpParser::complete(size_t body_size, size_t consumed) {
   consumed_ = consumed;
   request_.method = text(method_);
   request_.target = text(target_);
-  split_request_target(request_.method, request_.target, request_.path, request_.query);
+  request_.path = path_.size > 0 ? text(path_) : "/";
+  request_.query = text(query_);
   for (const HeaderPieces& pieces : pieces_) {
     headers_.push_back({text(pieces.name), trimmed(text(pieces.value))});
   }

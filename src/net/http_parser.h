@@ -84,7 +84,8 @@ class HttpParser {
   State complete(size_t body_size, size_t consumed);
   void grow(size_t wanted);
   void start_message();
-  std::string_view text(Piece piece) const { return {buffer_.get() + piece.at, piece.size}; }
+  Piece piece(std::string_view view) const;
+  std::string_view text(Piece of) const { return {buffer_.get() + of.at, of.size}; }
 
   static int on_header_field(llhttp_t* llhttp, const char* at, size_t size);
   static int on_header_value(llhttp_t* llhttp, const char* at, size_t size);
@@ -118,16 +119,11 @@ class HttpParser {
   bool chunks_done_ = false;
   bool llhttp_wants_chunks_ = false;
 
-  Piece method_, target_;
+  Piece method_, target_, path_, query_;
   std::vector<HeaderPieces> pieces_;
   std::vector<Header> headers_;
   Request request_;
   llhttp_t llhttp_;
 };
-
-// Splits a request target into path and query: origin form, absolute form, or "*" for OPTIONS.
-// False for anything else, and for characters that no target has.
-bool split_request_target(std::string_view method, std::string_view target, std::string_view& path,
-                          std::string_view& query);
 
 }  // namespace rekey::net

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <string>
 
+#include "net/request_target.h"
+
 namespace rekey::net {
 namespace {
 

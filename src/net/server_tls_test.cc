@@ -57,6 +57,23 @@ TEST_F(ServerTlsTest, SpeaksTls13AndOlderOnlyWhereTold) {
   EXPECT_FALSE(is_served(server.address(), old));
 }
 
+TEST_F(ServerTlsTest, NeitherResumesNorRenegotiates) {
+  tls_.min_version = TlsVersion::kTls12;
+  ScriptedServer server(options_);
+  RawClient::Tls old = trusting();
+  old.max_version = TLS1_2_VERSION;
+  for (const RawClient::Tls& tls : {trusting(), old}) {
+    RawClient client(server.address(), tls);
+    ASSERT_TRUE(client.handshake_done());
+    ASSERT_TRUE(client.ask(kGet));  // a ticket would have come with this answer
+    EXPECT_FALSE(client.session_can_be_resumed());
+  }
+  RawClient client(server.address(), old);
+  ASSERT_TRUE(client.ask(kGet));
+  EXPECT_FALSE(client.renegotiates());
+  EXPECT_TRUE(is_served(server.address(), trusting()));
+}
+
 TEST_F(ServerTlsTest, TakesCipherSuitesByTheirIanaNames) {
   tls_.min_version = TlsVersion::kTls12;
   tls_.cipher_suites = {"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"};
@@ -135,7 +152,6 @@ TEST_F(ServerTlsTest, TellsAPlainHttpClientWhatIsWrong) {
   ScriptedServer server(options_);
   RawClient client(server.address());
   ASSERT_TRUE(client.send(kGet));
-  std::string heard;
   EXPECT_FALSE(client.receive());
   EXPECT_TRUE(client.closes());
   EXPECT_TRUE(eventually([&] { return server->statistics().handshakes_failed == 1; }));

@@ -1,7 +1,7 @@
 #include "net/testing/fake_exchange.h"
 
 #include "base/check.h"
-#include "net/http_parser.h"
+#include "net/request_target.h"
 
 namespace rekey::net::testing {
 

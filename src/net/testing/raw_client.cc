@@ -104,6 +104,17 @@ std::string RawClient::server_certificate_name() const {
   return name;
 }
 
+bool RawClient::session_can_be_resumed() const {
+  return SSL_SESSION_is_resumable(SSL_get_session(ssl_.get())) == 1;
+}
+
+bool RawClient::renegotiates() {
+  if (SSL_renegotiate(ssl_.get()) != 1) return false;
+  const bool done = SSL_do_handshake(ssl_.get()) == 1;
+  ERR_clear_error();
+  return done;
+}
+
 bool RawClient::send(std::string_view bytes) {
   while (!bytes.empty()) {
     ssize_t count = 0;

@@ -40,6 +40,8 @@ class RawClient {
   bool connected() const { return fd_ >= 0; }
   bool handshake_done() const { return ssl_ != nullptr; }
   std::string server_certificate_name() const;
+  bool session_can_be_resumed() const;  // true if a ticket or session id was given
+  bool renegotiates();                  // TLS 1.2: asks for it; false if that is refused
 
   bool send(std::string_view bytes);              // all of them; false if the server is gone
   size_t send_what_fits(std::string_view bytes);  // without waiting

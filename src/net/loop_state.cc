@@ -1,0 +1,28 @@
+#include "net/loop_state.h"
+
+#include <utility>
+
+namespace rekey::net {
+namespace {
+constexpr size_t kSpareMessagesMax = 256;  // of a loop: 1 MiB
+}  // namespace
+
+std::unique_ptr<Message> LoopState::take_message() {
+  if (spare_messages.empty()) return std::make_unique<Message>();
+  std::unique_ptr<Message> message = std::move(spare_messages.back());
+  spare_messages.pop_back();
+  return message;
+}
+
+void LoopState::give_message(std::unique_ptr<Message> message) {
+  message->parser.clear();
+  message->response = Response();
+  message->unsent = std::string();
+  message->unsent_at = 0;
+  if (message->counted_bytes > 0) {
+    shared.buffered_bytes.fetch_sub(std::exchange(message->counted_bytes, 0));
+  }
+  if (spare_messages.size() < kSpareMessagesMax) spare_messages.push_back(std::move(message));
+}
+
+}  // namespace rekey::net
