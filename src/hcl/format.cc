@@ -66,7 +66,8 @@ class Layout {
     return out;
   }
   static Comment comment(const Token& token) {
-    return {token.raw, token.place.line, token.line_end};
+    const size_t end = token.raw.find_last_not_of(" \t\r") + 1;
+    return {token.raw.substr(0, end), token.place.line, token.line_end};
   }
   void take_comments(std::vector<Comment>& into) {
     for (Comment& one : comments()) into.push_back(one);
@@ -328,7 +329,6 @@ Result<std::string> format(std::string_view text) {
   }
   auto meant = parse(text);
   if (!meant) return forward(meant);
-  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   auto tokens = scan(text);
   if (!tokens) return forward(tokens);

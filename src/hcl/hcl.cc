@@ -12,8 +12,6 @@ using base::Result;
 
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
 class Reader {
  public:
   Reader(std::string_view text, const Limits& limits) : scanner_(text), limits_(limits) {}

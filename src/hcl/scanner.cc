@@ -147,6 +147,9 @@ Result<Token> Scanner::next() {
       break;
   }
   if (is_digit(c) || (c == '-' && is_digit(peek(1)))) return number();
+  if (text_.substr(at_).starts_with(kByteOrderMark)) {
+    return fail_at(token_place_, "a byte order mark that isn't at the beginning");
+  }
   if (begins_ident(c)) return ident();
   if (c == '\'') return fail_at(token_place_, "expected \" around a string, not '");
   return fail_at(token_place_, std::string("unexpected character '") + c + "'");

@@ -11,6 +11,8 @@
 
 namespace rekey::hcl {
 
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 enum class TokenKind {
   kEnd,
   kComment,  // with its markers, without the line's end
