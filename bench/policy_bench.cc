@@ -8,7 +8,10 @@
 
 namespace {
 
-using namespace rekey::policy;
+using rekey::policy::Acl;
+using rekey::policy::Capability;
+using rekey::policy::parse_policy;
+using rekey::policy::Policy;
 using Policies = std::vector<std::shared_ptr<const Policy>>;
 
 // A third each exact paths, prefixes and paths with a `+`, as policies of teams look.

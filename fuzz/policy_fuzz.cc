@@ -1,15 +1,23 @@
 // rooms: policy
 // The first line is a path, the rest a policy. Whatever parses must compile, and the compiled
 // decision must be the one that the explanation comes to by the definition.
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "base/check.h"
 #include "policy/policy.h"
 
 namespace {
 
-using namespace rekey::policy;
+using rekey::policy::Acl;
+using rekey::policy::Capability;
+using rekey::policy::Decision;
+using rekey::policy::Explanation;
+using rekey::policy::Policy;
+using rekey::policy::Query;
+using rekey::policy::TemplateContext;
 
 void check(const Acl& acl, const Query& query) {
   const Decision decision = acl.decide(query);
@@ -30,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   text.remove_prefix(std::min(line_end + 1, text.size()));
 
   std::vector<std::string> warnings;
-  auto policy = parse_policy("p", text, warnings);
+  auto policy = rekey::policy::parse_policy("p", text, warnings);
   if (!policy) return 0;
   TemplateContext context{.entity_id = "e", .entity_name = "*", .entity_metadata = {{"a", "+"}}};
   const std::vector<std::shared_ptr<const Policy>> policies = {
