@@ -9,7 +9,6 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <thread>
 
 #include "app/certificates.h"
 #include "app/configure.h"
@@ -128,7 +127,7 @@ Result<Settings> standalone_settings(const ServerFlags& flags, const base::Clock
   listener.tls->key_file = files->key;
   settings.server.listeners.push_back(std::move(listener));
   settings.api_address = "https://" + settings.server.listeners[0].address;
-  settings.server.io_threads = std::max(1u, std::thread::hardware_concurrency());
+  settings.server.io_threads = usable_cores();
   settings.log_level = base::LogLevel::kWarn;
   return settings;
 }

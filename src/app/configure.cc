@@ -1,7 +1,6 @@
 #include "app/configure.h"
 
 #include <cstdio>
-#include <thread>
 
 #include "app/server_flags.h"
 #include "config/config.h"
@@ -88,9 +87,7 @@ Result<Settings> configure(const std::vector<std::string>& paths) {
   for (const config::Listener& listener : config->listeners) {
     settings.server.listeners.push_back(listener.net);
   }
-  settings.server.io_threads = config->io_threads != 0
-                                   ? config->io_threads
-                                   : std::max(1u, std::thread::hardware_concurrency());
+  settings.server.io_threads = config->io_threads != 0 ? config->io_threads : usable_cores();
   settings.lease_limits = {config->default_lease_ttl, config->max_lease_ttl};
   settings.cluster_name = config->cluster_name;
   settings.api_address = config->api_addr;

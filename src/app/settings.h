@@ -31,4 +31,7 @@ struct Settings {
   base::Json sanitized;  // for sys/config/state/sanitized
 };
 
+// The cores that this process may use, which may be fewer than the machine has.
+uint32_t usable_cores();
+
 }  // namespace rekey::app

@@ -104,8 +104,8 @@ TEST(Random, Base62IsOfItsAlphabetAndLength) {
 }
 
 Task<int> add_later(std::function<void(int)>& later) {
-  const int a = co_await Suspend<int>([](auto done) { done(1); });
-  const int b = co_await Suspend<int>([&](auto done) { later = done; });
+  const int a = co_await suspend<int>([](auto done) { done(1); });
+  const int b = co_await suspend<int>([&](auto done) { later = done; });
   co_return a + b;
 }
 

@@ -2,7 +2,7 @@
 // or a pool; engines and policy are plain functions.
 //
 // A Task starts when it is awaited, or when start() hands it a callback. It runs on whichever
-// thread resumes it: awaitables made with `Suspend` are resumed by their completion callback, which
+// thread resumes it: awaitables made with suspend() are resumed by their completion callback, which
 // must post to the owning io thread first (see net/executor.h). Never hold a view into the store or
 // a lock across co_await.
 #pragma once
@@ -75,34 +75,36 @@ class [[nodiscard]] Task {
 };
 
 // Turns a callback interface into something to co_await:
-//   Result<uint64_t> r = co_await Suspend<Result<uint64_t>>([&](auto done) { store.commit(b, done);
-//   });
+//   auto r = co_await suspend<Result<uint64_t>>([&](auto done) { store.commit(b, done); });
 // `begin` gets a copyable callback that must be called exactly once, at any time, also before
 // `begin` returns, but always on the thread on which the coroutine is to go on.
-template <class T>
+template <class T, class Begin>
 class Suspend {
  public:
-  explicit Suspend(std::function<void(std::function<void(T)>)> begin) : begin_(std::move(begin)) {}
+  explicit Suspend(Begin begin) : begin_(std::move(begin)) {}
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> waiter) {
-    bool returned = false, called = false;
-    returned_ = &returned, called_ = &called;
-    begin_([this, waiter](T value) {
+    waiter_ = waiter;
+    starting_ = true;
+    begin_([this](T value) {
       value_.emplace(std::move(value));
-      if (returned_ == nullptr) return waiter.resume();
-      *called_ = true;  // called before begin returned: go on without suspending
+      if (!starting_) waiter_.resume();  // else: called before begin returned, nothing to resume
     });
-    if (called) return false;
-    returned_ = nullptr;
-    return true;
+    starting_ = false;
+    return !value_.has_value();
   }
   T await_resume() { return std::move(*value_); }
 
  private:
-  std::function<void(std::function<void(T)>)> begin_;
+  Begin begin_;
   std::optional<T> value_;
-  bool* returned_ = nullptr;
-  bool* called_ = nullptr;
+  std::coroutine_handle<> waiter_;
+  bool starting_ = false;
 };
+
+template <class T, class Begin>
+Suspend<T, Begin> suspend(Begin begin) {
+  return Suspend<T, Begin>(std::move(begin));
+}
 
 }  // namespace rekey::base

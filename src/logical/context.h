@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,13 +41,14 @@ struct Mount {
   }
 };
 
-// Who asks, as far as an engine may know.
+// Who asks, as far as an engine may know. Views into the caller's token, which outlives the
+// request.
 struct Caller {
-  std::string token_id;  // of the token, not the token: what its cubbyhole hangs from
-  std::string accessor;
-  std::string display_name;
-  std::string entity_id;
-  std::vector<std::string> policies;
+  std::string_view token_id;  // of the token, not the token: what its cubbyhole hangs from
+  std::string_view accessor;
+  std::string_view display_name;
+  std::string_view entity_id;
+  std::span<const std::string> policies;
   bool root = false;
   bool authenticated = false;
 };

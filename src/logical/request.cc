@@ -63,10 +63,13 @@ int status_of(base::ErrorKind kind) {
   return 500;
 }
 
+int status_of(const Response& response) {
+  if (response.status != 0) return response.status;
+  return response.says_nothing() ? 204 : 200;
+}
+
 int status_of(const base::Result<Response>& answer) {
-  if (!answer) return status_of(answer.error().kind());
-  if (answer->status != 0) return answer->status;
-  return answer->says_nothing() ? 204 : 200;
+  return answer ? status_of(*answer) : status_of(answer.error().kind());
 }
 
 }  // namespace rekey::logical

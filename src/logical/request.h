@@ -88,6 +88,7 @@ struct Response {
 // The status that an answer has in the record and on the wire; the one table from kinds of errors
 // to codes, which are HTTP's by custom.
 int status_of(base::ErrorKind kind);
+int status_of(const Response& response);
 int status_of(const base::Result<Response>& answer);
 
 }  // namespace rekey::logical

@@ -89,7 +89,7 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
     if (!routed) {
       answer = forward(routed);
     } else if (call.match.route != nullptr && call.match.route->blocking && !call.on_pool) {
-      answer = co_await base::Suspend<Result<Response>>([&](auto done) {
+      answer = co_await base::suspend<Result<Response>>([&](auto done) {
         parts_.pool.run([this, &lane, &call, done](Lane& pool_lane) {
           call.on_pool = true;
           call.txn.reset();
@@ -123,7 +123,7 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
       break;
     }
     Result<storage::Revision> committed =
-        co_await base::Suspend<Result<storage::Revision>>([&](auto done) {
+        co_await base::suspend<Result<storage::Revision>>([&](auto done) {
           parts_.store.commit(std::move(*batch), [&lane, done](Result<storage::Revision> result) {
             lane.post([done, result = std::move(result)]() mutable { done(std::move(result)); });
           });
@@ -151,7 +151,7 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
                          "the audit record can't be written, so nothing is served",
                          index.error().describe());
   }
-  Result<void> durable = co_await base::Suspend<Result<void>>(
+  Result<void> durable = co_await base::suspend<Result<void>>(
       [&](auto done) { lane.when_durable(*index, std::move(done)); });
   if (!durable) {
     co_return base::fail(ErrorKind::kUnavailable,
@@ -344,6 +344,7 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
     input.token_accessor = token.accessor;
     input.display_name = token.display_name;
     input.auth_mount = token.path;
+    input.token = request.token;
     input.role = token.role;
     input.token_type = token.type == logical::TokenType::kBatch ? "batch" : "service";
     input.policies = token.policies;
@@ -361,12 +362,8 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
   }
   if (!request.data.is_null()) input.request.json = &request.data;
   input.request_bytes = request.body_bytes;
-  base::Json response_tree;
   if (answer) {
-    if (!answer->data.empty() && answer->raw_content_type.empty()) {
-      if (auto parsed = base::Json::parse(answer->data)) response_tree = std::move(*parsed);
-      input.response.json = &response_tree;
-    }
+    if (answer->raw_content_type.empty()) input.response.json_text = answer->data;
     input.response_bytes = answer->data.size();
     if (answer->auth) {
       input.response_token = answer->auth->client_token;
@@ -386,7 +383,7 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
   input.duration_us = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(parts_.clock.wall() - request.received)
           .count());
-  std::string entry;
+  std::string& entry = lane.scratch();
   audit::append_record(input, state == nullptr ? nullptr : state->hasher.get(), entry);
   return parts_.record.append(entry, input.store_revision);
 }

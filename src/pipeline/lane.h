@@ -55,6 +55,12 @@ class Lane {
   void on_progress(const audit::Progress& progress);
   size_t waiting() const { return waiting_.size(); }
 
+  // An empty string with room in it, for what is made and used up within one step.
+  std::string& scratch() {
+    scratch_.clear();
+    return scratch_;
+  }
+
  private:
   struct Waiting {
     uint64_t index;
@@ -68,6 +74,7 @@ class Lane {
   std::array<KnownToken, kKnownTokens> known_;
   std::deque<Waiting> waiting_;
   uint64_t durable_size_ = 0;
+  std::string scratch_;
 };
 
 }  // namespace rekey::pipeline

@@ -137,7 +137,7 @@ bool duplicates_at_top(std::string_view path) {
 
 net::Response render(const logical::Request& request, logical::Response&& response) {
   net::Response http;
-  http.status = logical::status_of(base::Result<logical::Response>(response));
+  http.status = logical::status_of(response);
   if (!response.raw_content_type.empty()) {
     // net takes literals only; these are the types that raw answers have.
     http.content_type = response.raw_content_type.starts_with("text/plain")

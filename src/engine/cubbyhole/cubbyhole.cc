@@ -16,7 +16,7 @@ Result<std::string> row_of(const Context& context, std::string_view path) {
   if (context.caller.token_id.empty()) {
     return logical::bad_request("cubbyhole operations are only supported by service tokens");
   }
-  return context.caller.token_id + "/" + std::string(path);
+  return std::string(context.caller.token_id) + "/" + std::string(path);
 }
 
 Result<Response> read(Context& context) {
