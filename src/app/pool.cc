@@ -51,7 +51,7 @@ void WorkerPool::serve(storage::Store& store, const base::Snapshot<pipeline::Sta
     work(lane);
     work = nullptr;
     lane.forget();
-    lane.reader().release();
+    lane.release();
   }
 }
 

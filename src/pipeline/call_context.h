@@ -23,7 +23,7 @@ struct CallContext : logical::Context {
   static CallContext& of(logical::Context& context) { return static_cast<CallContext&>(context); }
 
   identity::TokenStore tokens() const {
-    return identity::TokenStore(*txn, lane.reader().revision(), *state->token_keys, clock, random);
+    return identity::TokenStore(*txn, lane.revision(), *state->token_keys, clock, random);
   }
 };
 

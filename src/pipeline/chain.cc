@@ -178,7 +178,7 @@ Result<Response> Chain::attempt(Lane& lane, Call& call) {
   }
   if (!counted) return answer;
   // A token of so many uses: this was one, whatever came of it. The last one ends it.
-  identity::TokenStore tokens(*call.txn, lane.reader().revision(), *call.state->token_keys,
+  identity::TokenStore tokens(*call.txn, lane.revision(), *call.state->token_keys,
                               parts_.clock, parts_.random);
   auto token = tokens.find_by_hash(call.who.token->hash);
   if (!token) return forward(token);
@@ -379,7 +379,7 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
     input.error = answer.error().message();
   }
   input.status = static_cast<uint16_t>(logical::status_of(answer));
-  input.store_revision = call.committed != 0 ? call.committed : lane.reader().revision();
+  input.store_revision = call.committed != 0 ? call.committed : lane.revision();
   input.duration_us = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(parts_.clock.wall() - request.received)
           .count());

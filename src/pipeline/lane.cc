@@ -4,7 +4,11 @@
 
 namespace rekey::pipeline {
 
-base::Result<void> Lane::refresh() { return reader_->refresh(); }
+base::Result<void> Lane::refresh() {
+  auto refreshed = reader_->refresh();
+  if (refreshed) revision_ = reader_->revision();
+  return refreshed;
+}
 
 KnownToken& Lane::slot(std::string_view hash) {
   // The hash is keyed and uniform: any two of its bytes choose a slot.

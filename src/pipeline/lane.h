@@ -35,13 +35,19 @@ class Lane {
   using Post = std::function<void(std::function<void()>)>;
 
   Lane(std::unique_ptr<storage::Reader> reader, const base::Snapshot<State>& state, Post post)
-      : reader_(std::move(reader)), state_(state), post_(std::move(post)) {}
+      : reader_(std::move(reader)), state_(state), post_(std::move(post)) {
+    release();
+  }
 
   // Sees every commit and every published state from before this call. Once for a turn of the loop,
   // after the requests it is for were received whole.
   base::Result<void> refresh();
 
   storage::Reader& reader() { return *reader_; }
+  // Of the snapshot that was last read from; also while none is held.
+  storage::Revision revision() const { return revision_; }
+  // Lets go of the snapshot, so that the store can use old pages again; refresh() takes a new one.
+  void release() { reader_->release(); }
   std::shared_ptr<const State> state() { return state_.get(); }  // null while sealed
   void post(std::function<void()> work) const { post_(std::move(work)); }
 
@@ -69,6 +75,7 @@ class Lane {
   static constexpr size_t kKnownTokens = 1024;  // for each lane
 
   std::unique_ptr<storage::Reader> reader_;
+  storage::Revision revision_ = 0;
   base::SnapshotReader<State> state_;
   Post post_;
   std::array<KnownToken, kKnownTokens> known_;

@@ -56,6 +56,8 @@ void Handler::end_turn(net::Loop&) {
   // once when there is nothing else to do (shared/reference/io.md).
   record_.set_group_target(static_cast<uint32_t>(std::max<size_t>(1, in_flight_ / 3)));
   if (lane_.waiting() > 0) record_.flush();
+  // Until the next turn nothing is read: a snapshot held while idle would pin old pages.
+  lane_.release();
 }
 
 void Handler::malformed(const net::PeerInfo& peer, int status, std::string_view reason) {

@@ -18,6 +18,7 @@ class Harness::InlinePool final : public pipeline::Pool {
     auto reader = store_.open_reader();
     REKEY_CHECK(reader.has_value());
     pipeline::Lane lane(std::move(*reader), state_, [](std::function<void()> posted) { posted(); });
+    REKEY_CHECK(lane.refresh().has_value());
     work(lane);
   }
 

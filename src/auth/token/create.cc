@@ -261,7 +261,7 @@ Result<Response> create_token(CallContext& context, const Role* role, bool orpha
     if (token.is_root()) return logical::bad_request("batch tokens cannot be root tokens");
     token.renewable = false;
     token.orphan = orphan;
-    token.issued_at = context.lane.reader().revision();
+    token.issued_at = context.lane.revision();
     if (!orphan) {
       token.ancestors = (*parent)->ancestors;
       token.ancestors.insert(token.ancestors.begin(), (*parent)->id);
