@@ -2,9 +2,7 @@
 
 #include <optional>
 
-#include "base/codec.h"
-#include "crypto/digest.h"
-#include "pipeline/authenticate.h"
+#include "pipeline/call.h"
 #include "pipeline/call_context.h"
 #include "pipeline/wrapping.h"
 
@@ -59,84 +57,30 @@ logical::Limits narrowed(logical::Limits limits, const logical::Mount& mount) {
 
 }  // namespace
 
-// What one request accumulates on its way. The parts of an attempt are made anew for each.
-struct Chain::Call {
-  explicit Call(const logical::Request& the_request) : request(the_request) {}
-
-  const logical::Request& request;
-  std::shared_ptr<const State> state;
-  std::shared_ptr<const logical::Mount> mount;
-  logical::RouteTable::Match match;
-  Operation operation = Operation::kRead;  // create or update is decided on the way
-  bool on_pool = false;
-  std::optional<barrier::Txn> txn;
-  Authenticated who;
-  logical::Caller caller;
-  std::string deciding_rule;
-  std::vector<std::function<Result<void>()>> after_commit;
-  storage::Revision committed = 0;
-};
-
 // ---- the steps, in order -------------------------------------------------------------------
 
 base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& request) {
   Call call(request);
   Result<Response> answer = Response{};
   for (int attempts = 1;; attempts++) {
-    // 1-5. Route, authenticate, authorise, dispatch, wrap: all reads from one snapshot, all writes
-    // in one batch. Work that blocks goes to the pool and comes back as a value.
+    // 1. Route: which backend serves the path.
     auto routed = route(lane, call);
     if (!routed) {
       answer = forward(routed);
-    } else if (call.match.route != nullptr && call.match.route->blocking && !call.on_pool) {
-      answer = co_await base::suspend<Result<Response>>([&](auto done) {
-        parts_.pool.run([this, &lane, &call, done](Lane& pool_lane) {
-          call.on_pool = true;
-          call.txn.reset();
-          auto made = attempt(pool_lane, call);
-          // Its Txn reads through the pool's lane: what it wants written is committed here.
-          if (made && call.txn && call.txn->has_writes()) {
-            auto batch = call.txn->take_batch();
-            auto committed = batch ? parts_.store.commit_and_wait(std::move(*batch))
-                                   : Result<storage::Revision>(forward(batch));
-            if (!committed) made = forward(committed);
-            for (auto& act : call.after_commit) {
-              if (auto acted = act(); !acted && made) made = forward(acted);
-            }
-            call.after_commit.clear();
-          }
-          call.txn.reset();
-          call.state.reset();
-          lane.post([done, made = std::move(made)]() mutable { done(std::move(made)); });
-        });
-      });
-      call.on_pool = false;
       break;
-    } else {
-      answer = attempt(lane, call);
     }
-    // 6. Commit. Also what a refused request costs: a use of its token.
+    if (call.match.route != nullptr && call.match.route->blocking) {
+      answer = co_await run_on_pool(lane, call);
+      break;
+    }
+    // 2-5. Authenticate, authorise, dispatch, wrap: all reads from one snapshot, all writes in one
+    // batch.
+    answer = attempt(lane, call);
+    // 6. Commit; also what a refused request costs: a use of its token.
     if (!call.txn || !call.txn->has_writes()) break;
-    auto batch = call.txn->take_batch();
-    if (!batch) {
-      answer = forward(batch);
-      break;
-    }
-    Result<storage::Revision> committed =
-        co_await base::suspend<Result<storage::Revision>>([&](auto done) {
-          parts_.store.commit(std::move(*batch), [&lane, done](Result<storage::Revision> result) {
-            lane.post([done, result = std::move(result)]() mutable { done(std::move(result)); });
-          });
-        });
-    if (auto refreshed = lane.refresh(); !refreshed) {
-      answer = forward(refreshed);
-      break;
-    }
+    auto committed = co_await commit(lane, call);
     if (committed) {
-      call.committed = *committed;
-      for (auto& act : call.after_commit) {
-        if (auto acted = act(); !acted && answer) answer = forward(acted);
-      }
+      if (auto in_force = act_after_commit(call); !in_force && answer) answer = forward(in_force);
       break;
     }
     if (committed.error().kind() != ErrorKind::kConflict || attempts == kAttemptsMax) {
@@ -145,28 +89,77 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
     }
   }
   // 7. Record, and wait until the record is durable. An answer that can't be recorded isn't given.
-  auto index = append_record(lane, call, answer);
-  if (!index) {
-    co_return base::fail(ErrorKind::kUnavailable,
-                         "the audit record can't be written, so nothing is served",
-                         index.error().describe());
+  auto recorded = append_record(lane, call, answer);
+  if (recorded) {
+    auto durable = co_await base::suspend<Result<void>>(
+        [&](auto done) { lane.when_durable(*recorded, std::move(done)); });
+    if (durable) co_return answer;
+    recorded = forward(durable);
   }
-  Result<void> durable = co_await base::suspend<Result<void>>(
-      [&](auto done) { lane.when_durable(*index, std::move(done)); });
-  if (!durable) {
-    co_return base::fail(ErrorKind::kUnavailable,
-                         "the audit record can't be written, so nothing is served",
-                         durable.error().describe());
+  co_return base::fail(ErrorKind::kUnavailable,
+                       "the audit record can't be written, so nothing is served",
+                       recorded.error().describe());
+}
+
+// Work that blocks: the same steps on a thread of the pool, whose Txn reads through that thread's
+// lane and is committed there.
+base::Task<Result<Response>> Chain::run_on_pool(Lane& lane, Call& call) {
+  co_return co_await base::suspend<Result<Response>>([&](auto done) {
+    parts_.pool.run([this, &lane, &call, done](Lane& pool_lane) {
+      auto made = run_blocking(pool_lane, call);
+      call.txn.reset();
+      call.state.reset();
+      lane.post([done, made = std::move(made)]() mutable { done(std::move(made)); });
+    });
+  });
+}
+
+Result<Response> Chain::run_blocking(Lane& lane, Call& call) {
+  for (int attempts = 1;; attempts++) {
+    call.txn.reset();
+    auto routed = route(lane, call);
+    if (!routed) return forward(routed);
+    auto answer = attempt(lane, call);
+    if (!call.txn || !call.txn->has_writes()) return answer;
+    auto batch = call.txn->take_batch();
+    if (!batch) return forward(batch);
+    auto committed = parts_.store.commit_and_wait(std::move(*batch));
+    if (committed) {
+      auto in_force = act_after_commit(call);
+      if (!in_force && answer) return forward(in_force);
+      return answer;
+    }
+    if (committed.error().kind() != ErrorKind::kConflict || attempts == kAttemptsMax) {
+      return forward(committed);
+    }
+    if (auto refreshed = lane.refresh(); !refreshed) return forward(refreshed);
   }
-  co_return answer;
+}
+
+base::Task<Result<storage::Revision>> Chain::commit(Lane& lane, Call& call) {
+  auto batch = call.txn->take_batch();
+  if (!batch) co_return forward(batch);
+  auto committed = co_await base::suspend<Result<storage::Revision>>([&](auto done) {
+    parts_.store.commit(std::move(*batch), [&lane, done](Result<storage::Revision> result) {
+      lane.post([done, result = std::move(result)]() mutable { done(std::move(result)); });
+    });
+  });
+  if (auto refreshed = lane.refresh(); !refreshed) co_return forward(refreshed);
+  if (committed) call.committed = *committed;
+  co_return committed;
+}
+
+// Puts in force what was committed: new snapshots of policies, mounts, cut-offs.
+Result<void> Chain::act_after_commit(Call& call) {
+  for (auto& act : call.after_commit) {
+    auto acted = act();
+    if (!acted) return acted;
+  }
+  return {};
 }
 
 // One attempt up to its batch. A failure leaves nothing to commit but the use of the token.
 Result<Response> Chain::attempt(Lane& lane, Call& call) {
-  if (call.on_pool) {
-    auto routed = route(lane, call);
-    if (!routed) return forward(routed);
-  }
   call.after_commit.clear();
   if (call.state != nullptr) call.txn.emplace(lane.reader(), *call.state->keyring, parts_.random);
   auto authorised = authorise(lane, call);
@@ -178,8 +171,8 @@ Result<Response> Chain::attempt(Lane& lane, Call& call) {
   }
   if (!counted) return answer;
   // A token of so many uses: this was one, whatever came of it. The last one ends it.
-  identity::TokenStore tokens(*call.txn, lane.revision(), *call.state->token_keys,
-                              parts_.clock, parts_.random);
+  identity::TokenStore tokens(*call.txn, lane.revision(), *call.state->token_keys, parts_.clock,
+                              parts_.random);
   auto token = tokens.find_by_hash(call.who.token->hash);
   if (!token) return forward(token);
   if (!*token) return answer;  // it ended itself: unwrap, revoke-self
@@ -321,82 +314,6 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
   }
   call.after_commit = std::move(context.after_commit);
   return response;
-}
-
-// 7. What happened, as one entry of the record: never a value, only keyed hashes.
-Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
-                                      const Result<Response>& answer) {
-  const logical::Request& request = call.request;
-  const auto state = call.state != nullptr ? call.state : lane.state();
-  audit::RecordInput input;
-  input.time = request.received;
-  input.request_id = request.id;
-  input.operation = logical::operation_name(call.operation);
-  if (call.mount != nullptr) {
-    input.mount_path = call.mount->path;
-    input.mount_type = call.mount->type;
-    input.mount_accessor = call.mount->accessor;
-  }
-  input.path = request.path;
-  if (call.who.token != nullptr) {
-    const identity::Token& token = *call.who.token;
-    input.entity_id = token.entity_id;
-    input.token_accessor = token.accessor;
-    input.display_name = token.display_name;
-    input.auth_mount = token.path;
-    input.token = request.token;
-    input.role = token.role;
-    input.token_type = token.type == logical::TokenType::kBatch ? "batch" : "service";
-    input.policies = token.policies;
-  }
-  input.deciding_rule = call.deciding_rule;
-  input.remote_address = request.origin.address;
-  input.remote_port = request.origin.port;
-  input.forwarded_address = request.origin.forwarded_for;
-  input.user_agent = request.origin.user_agent;
-  std::string fingerprint;
-  if (!request.origin.client_certificate_der.empty()) {
-    fingerprint =
-        base::hex_encode(crypto::as_bytes(crypto::sha256(request.origin.client_certificate_der)));
-    input.client_certificate = fingerprint;
-  }
-  if (!request.data.is_null()) input.request.json = &request.data;
-  input.request_bytes = request.body_bytes;
-  if (answer) {
-    if (answer->raw_content_type.empty()) input.response.json_text = answer->data;
-    input.response_bytes = answer->data.size();
-    if (answer->auth) {
-      input.response_token = answer->auth->client_token;
-      input.response_accessor = answer->auth->accessor;
-    }
-    if (answer->wrap) {
-      input.response_token = answer->wrap->token;
-      input.response_accessor = answer->wrap->accessor;
-      input.wrapped = true;
-    }
-    input.lease_id = answer->lease_id;
-  } else {
-    input.error = answer.error().message();
-  }
-  input.status = static_cast<uint16_t>(logical::status_of(answer));
-  input.store_revision = call.committed != 0 ? call.committed : lane.revision();
-  input.duration_us = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(parts_.clock.wall() - request.received)
-          .count());
-  std::string& entry = lane.scratch();
-  audit::append_record(input, state == nullptr ? nullptr : state->hasher.get(), entry);
-  return parts_.record.append(entry, input.store_revision);
-}
-
-void Chain::record_refused(Lane& lane, const logical::Request& request, const base::Error& error) {
-  Call call(request);
-  call.operation = request.operation;
-  const Result<Response> answer = std::unexpected(error);
-  auto index = append_record(lane, call, answer);
-  if (!index) {
-    parts_.log.error("pipeline", "a refused request could not be recorded",
-                     {{"error", index.error().describe()}});
-  }
 }
 
 }  // namespace rekey::pipeline

@@ -59,6 +59,10 @@ class Chain {
 
  private:
   struct Call;
+  base::Task<base::Result<logical::Response>> run_on_pool(Lane& lane, Call& call);
+  base::Result<logical::Response> run_blocking(Lane& lane, Call& call);
+  base::Task<base::Result<storage::Revision>> commit(Lane& lane, Call& call);
+  base::Result<void> act_after_commit(Call& call);
   base::Result<logical::Response> attempt(Lane& lane, Call& call);
   base::Result<void> route(Lane& lane, Call& call);
   base::Result<void> authorise(Lane& lane, Call& call);

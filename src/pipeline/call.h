@@ -1,0 +1,36 @@
+// What one request accumulates on its way through the chain. Private to chain.cc and recording.cc.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "barrier/txn.h"
+#include "logical/context.h"
+#include "pipeline/authenticate.h"
+#include "pipeline/chain.h"
+#include "pipeline/state.h"
+
+namespace rekey::pipeline {
+
+// What one request accumulates on its way. The parts of an attempt are made anew for each.
+struct Chain::Call {
+  explicit Call(const logical::Request& the_request) : request(the_request) {}
+
+  const logical::Request& request;
+  std::shared_ptr<const State> state;
+  std::shared_ptr<const logical::Mount> mount;
+  logical::RouteTable::Match match;
+  logical::Operation operation =
+      logical::Operation::kRead;  // create or update is decided on the way
+  std::optional<barrier::Txn> txn;
+  Authenticated who;
+  logical::Caller caller;
+  std::string deciding_rule;
+  std::vector<std::function<base::Result<void>()>> after_commit;
+  storage::Revision committed = 0;
+};
+
+}  // namespace rekey::pipeline

@@ -1,0 +1,87 @@
+// The last step of the chain: what the record keeps of a request.
+#include "base/codec.h"
+#include "crypto/digest.h"
+#include "pipeline/call.h"
+
+namespace rekey::pipeline {
+
+using base::Result;
+using logical::Response;
+
+// 7. What happened, as one entry of the record: never a value, only keyed hashes.
+Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
+                                      const Result<Response>& answer) {
+  const logical::Request& request = call.request;
+  const auto state = call.state != nullptr ? call.state : lane.state();
+  audit::RecordInput input;
+  input.time = request.received;
+  input.request_id = request.id;
+  input.operation = logical::operation_name(call.operation);
+  if (call.mount != nullptr) {
+    input.mount_path = call.mount->path;
+    input.mount_type = call.mount->type;
+    input.mount_accessor = call.mount->accessor;
+  }
+  input.path = request.path;
+  if (call.who.token != nullptr) {
+    const identity::Token& token = *call.who.token;
+    input.entity_id = token.entity_id;
+    input.token_accessor = token.accessor;
+    input.display_name = token.display_name;
+    input.auth_mount = token.path;
+    input.token = request.token;
+    input.role = token.role;
+    input.token_type = token.type == logical::TokenType::kBatch ? "batch" : "service";
+    input.policies = token.policies;
+  }
+  input.deciding_rule = call.deciding_rule;
+  input.remote_address = request.origin.address;
+  input.remote_port = request.origin.port;
+  input.forwarded_address = request.origin.forwarded_for;
+  input.user_agent = request.origin.user_agent;
+  std::string fingerprint;
+  if (!request.origin.client_certificate_der.empty()) {
+    fingerprint =
+        base::hex_encode(crypto::as_bytes(crypto::sha256(request.origin.client_certificate_der)));
+    input.client_certificate = fingerprint;
+  }
+  if (!request.data.is_null()) input.request.json = &request.data;
+  input.request_bytes = request.body_bytes;
+  if (answer) {
+    if (answer->raw_content_type.empty()) input.response.json_text = answer->data;
+    input.response_bytes = answer->data.size();
+    if (answer->auth) {
+      input.response_token = answer->auth->client_token;
+      input.response_accessor = answer->auth->accessor;
+    }
+    if (answer->wrap) {
+      input.response_token = answer->wrap->token;
+      input.response_accessor = answer->wrap->accessor;
+      input.wrapped = true;
+    }
+    input.lease_id = answer->lease_id;
+  } else {
+    input.error = answer.error().message();
+  }
+  input.status = static_cast<uint16_t>(logical::status_of(answer));
+  input.store_revision = call.committed != 0 ? call.committed : lane.revision();
+  input.duration_us = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(parts_.clock.wall() - request.received)
+          .count());
+  std::string& entry = lane.scratch();
+  audit::append_record(input, state == nullptr ? nullptr : state->hasher.get(), entry);
+  return parts_.record.append(entry, input.store_revision);
+}
+
+void Chain::record_refused(Lane& lane, const logical::Request& request, const base::Error& error) {
+  Call call(request);
+  call.operation = request.operation;
+  const Result<Response> answer = std::unexpected(error);
+  auto index = append_record(lane, call, answer);
+  if (!index) {
+    parts_.log.error("pipeline", "a refused request could not be recorded",
+                     {{"error", index.error().describe()}});
+  }
+}
+
+}  // namespace rekey::pipeline
