@@ -86,10 +86,12 @@ Result<Settings> configure(const std::vector<std::string>& paths) {
   }
   for (const config::Listener& listener : config->listeners) {
     settings.server.listeners.push_back(listener.net);
+    settings.metrics_open.push_back(listener.unauthenticated_metrics);
   }
   settings.server.io_threads = config->io_threads != 0 ? config->io_threads : usable_cores();
   settings.lease_limits = {config->default_lease_ttl, config->max_lease_ttl};
   settings.cluster_name = config->cluster_name;
+  settings.metrics_prefix = config->telemetry.metrics_prefix;
   settings.api_address = config->api_addr;
   settings.log_level = config->log_level.value_or(base::LogLevel::kInfo);
   settings.log_format = config->log_format.value_or(base::LogFormat::kStandard);

@@ -76,7 +76,9 @@ void Instance::fill_catalog() {
                           .storage_type = settings_.storage_type,
                           .api_address = settings_.api_address,
                           .started = clock_.wall(),
-                          .configuration = settings_.sanitized});
+                          .configuration = settings_.sanitized,
+                          .metrics_prefix = settings_.metrics_prefix,
+                          .metrics = [this](base::MetricsPage& page) { collect_metrics(page); }});
 }
 
 void Instance::build_pipeline() {
@@ -114,8 +116,8 @@ Result<void> Instance::listen() {
         record_->add_listener([&lane](const audit::Progress& progress) {
           lane.post([&lane, progress] { lane.on_progress(progress); });
         });
-        return std::make_unique<api::vault::Handler>(*chain_, lane, *record_, clock_, random_,
-                                                     log_);
+        return std::make_unique<api::vault::Handler>(api::vault::HandlerParts{
+            *chain_, lane, *record_, clock_, random_, log_, settings_.metrics_open});
       },
       log_, clock_);
   if (!problem) return problem;

@@ -15,6 +15,7 @@
 #include "audit/log.h"
 #include "barrier/barrier.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "net/server.h"
 #include "pipeline/chain.h"
 #include "pipeline/keeper.h"
@@ -50,6 +51,7 @@ class Instance {
   void fill_catalog();
   void build_pipeline();
   base::Result<void> listen();
+  void collect_metrics(base::MetricsPage& page) const;  // on any thread while serving
 
   Settings settings_;
   const base::Clock& clock_;

@@ -21,19 +21,22 @@ WorkerPool::~WorkerPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void WorkerPool::run(std::function<void(pipeline::Lane&)> work) {
+bool WorkerPool::run(std::function<void(pipeline::Lane&)> work) {
   {
     std::lock_guard lock(mutex_);
+    if (queue_.size() >= kPoolQueueMax) return false;
     queue_.push_back(std::move(work));
   }
   wake_.notify_one();
+  return true;
 }
 
 void WorkerPool::serve(storage::Store& store, const base::Snapshot<pipeline::State>& state) {
   auto reader = store.open_reader();
   REKEY_CHECK(reader.has_value());  // readers_max is far above the number of our threads
   pipeline::Lane lane(std::move(*reader), state, [this](std::function<void()> work) {
-    run([work = std::move(work)](pipeline::Lane&) { work(); });
+    const bool taken = run([work = std::move(work)](pipeline::Lane&) { work(); });
+    REKEY_CHECK(taken);  // nobody posts to a pool's lane: what it runs ends before it looks again
   });
   while (true) {
     std::function<void(pipeline::Lane&)> work;

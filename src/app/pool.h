@@ -14,6 +14,7 @@
 namespace rekey::app {
 
 constexpr size_t kPoolThreads = 4;
+constexpr size_t kPoolQueueMax = 4'096;  // pieces of work that wait for a thread
 
 class WorkerPool final : public pipeline::Pool {
  public:
@@ -22,7 +23,7 @@ class WorkerPool final : public pipeline::Pool {
              const base::Log& log);
   ~WorkerPool() override;  // finishes what was queued
 
-  void run(std::function<void(pipeline::Lane&)> work) override;
+  bool run(std::function<void(pipeline::Lane&)> work) override;
 
  private:
   void serve(storage::Store& store, const base::Snapshot<pipeline::State>& state);

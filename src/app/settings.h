@@ -22,6 +22,8 @@ struct Settings {
   std::string static_key_file;        // of the static seal; empty: Shamir
   bool make_static_key = false;       // make that file if it is missing
   net::ServerOptions server;
+  std::vector<bool> metrics_open;  // by listener: sys/metrics answers without a token
+  std::string metrics_prefix = "vault";
   logical::Limits lease_limits;
   std::string cluster_name;
   std::string api_address;

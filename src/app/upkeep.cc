@@ -33,6 +33,7 @@ void Upkeep::turn() {
                      {{"error", tended.error().describe()}});
   }
   if (parts_.barrier.keyring() != before) (void)parts_.keeper.reload_keyring();
+  count_tokens();
   for (const bool expired : {true, false}) {
     for (int i = 0; i < kSweepsInARow; i++) {
       auto more = sweep(expired);
@@ -47,6 +48,21 @@ void Upkeep::turn() {
       if (!*more) break;
     }
   }
+}
+
+void Upkeep::count_tokens() {
+  auto reader = parts_.store.open_reader();
+  if (!reader) return;
+  auto keys = (*reader)->scan(identity::kTokenRowPrefix, counted_up_to_, kCountedRows);
+  if (!keys) return;
+  counted_ += keys->size();
+  if (keys->size() == kCountedRows) {
+    counted_up_to_ = std::move(keys->back());
+    return;
+  }
+  token_count_.store(counted_, std::memory_order_relaxed);
+  counted_ = 0;
+  counted_up_to_.clear();
 }
 
 // One commit's worth. True when there is more to do.

@@ -3,8 +3,10 @@
 // already void, so a missed turn changes nothing a client could see.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "app/pool.h"
@@ -16,8 +18,9 @@
 namespace rekey::app {
 
 constexpr std::chrono::milliseconds kUpkeepInterval{1000};
-constexpr size_t kSweepRows = 250;  // tokens removed in one commit
-constexpr int kSweepsInARow = 40;   // commits of one turn
+constexpr size_t kSweepRows = 250;       // tokens removed in one commit
+constexpr int kSweepsInARow = 40;        // commits of one turn
+constexpr size_t kCountedRows = 20'000;  // tokens counted in one turn, for sys/metrics
 
 struct UpkeepParts {
   storage::Store& store;
@@ -33,15 +36,23 @@ class Upkeep {
   explicit Upkeep(UpkeepParts parts);
   ~Upkeep();  // stops after the turn that runs
 
+  // Service tokens in the store when they were last counted; counting goes on a piece a turn. Any
+  // thread.
+  uint64_t token_count() const { return token_count_.load(std::memory_order_relaxed); }
+
  private:
   void run();
   void turn();
   base::Result<bool> sweep(bool expired);
+  void count_tokens();
 
   UpkeepParts parts_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  std::string counted_up_to_;  // key of the last token that was counted in this round
+  uint64_t counted_ = 0;
+  std::atomic<uint64_t> token_count_{0};
   std::thread thread_;
 };
 

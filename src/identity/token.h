@@ -56,6 +56,7 @@ struct Token {
 };
 
 // The key of the row of the token with this hash.
+constexpr std::string_view kTokenRowPrefix = "token/id/";
 std::string token_row_key(std::string_view hash);
 std::string encode_token(const Token& token);
 base::Result<Token> decode_token(std::string_view row);

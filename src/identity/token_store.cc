@@ -8,7 +8,6 @@ namespace {
 
 using base::ErrorKind;
 
-constexpr std::string_view kIdPrefix = "token/id/";
 constexpr std::string_view kAccessorPrefix = "token/accessor/";
 constexpr std::string_view kChildPrefix = "token/child/";
 constexpr std::string_view kDuePrefix = "token/due/";
@@ -87,7 +86,7 @@ void erase_token_rows(barrier::Txn& txn, const Token& token) {
 }  // namespace
 
 std::string token_row_key(std::string_view hash) {
-  return std::string(kIdPrefix) + base::hex_encode(hash);
+  return std::string(kTokenRowPrefix) + base::hex_encode(hash);
 }
 
 base::Result<std::string> TokenStore::create(Token& token, const Token* parent,

@@ -27,6 +27,7 @@ struct Origin {
   std::string_view forwarded_for;  // as sent; empty where not trusted
   std::string_view user_agent;
   std::string_view client_certificate_der;
+  bool metrics_open = false;  // came in by a listener that shows metrics without a token
 };
 
 struct Request {
@@ -37,6 +38,7 @@ struct Request {
   std::string_view token;  // as sent; empty when none was
   std::optional<base::Duration> wrap_ttl;
   std::string_view content_type;
+  std::string_view accept;  // as sent
   Origin origin;
   base::WallTime received{};
   size_t body_bytes = 0;

@@ -52,9 +52,11 @@ struct Route {
   std::string_view description;
   ExistenceCheck exists;         // where set, a write to what isn't there needs `create`
   bool unauthenticated = false;  // served without a token
-  bool sudo = false;             // the policy must grant sudo as well
-  bool while_sealed = false;     // served sealed or not initialised
-  bool blocking = false;         // takes long or waits for a commit: runs on the pool
+  // Served without a token on listeners that are configured so (unauthenticated_metrics_access).
+  bool open_for_metrics = false;
+  bool sudo = false;          // the policy must grant sudo as well
+  bool while_sealed = false;  // served sealed or not initialised
+  bool blocking = false;      // takes long or waits for a commit: runs on the pool
 
   const Handler* handler(Operation operation) const;
 };

@@ -93,7 +93,10 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
   if (recorded) {
     auto durable = co_await base::suspend<Result<void>>(
         [&](auto done) { lane.when_durable(*recorded, std::move(done)); });
-    if (durable) co_return answer;
+    if (durable) {
+      lane.counters().count(call.operation, answer, microseconds_since(request.received));
+      co_return answer;
+    }
     recorded = forward(durable);
   }
   co_return base::fail(ErrorKind::kUnavailable,
@@ -105,12 +108,16 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
 // lane and is committed there.
 base::Task<Result<Response>> Chain::run_on_pool(Lane& lane, Call& call) {
   co_return co_await base::suspend<Result<Response>>([&](auto done) {
-    parts_.pool.run([this, &lane, &call, done](Lane& pool_lane) {
+    const bool taken = parts_.pool.run([this, &lane, &call, done](Lane& pool_lane) {
       auto made = run_blocking(pool_lane, call);
       call.txn.reset();
       call.state.reset();
       lane.post([done, made = std::move(made)]() mutable { done(std::move(made)); });
     });
+    if (!taken) {
+      done(base::fail(ErrorKind::kUnavailable, "the server is busy: try again in a moment",
+                      "the queue of blocking work is full"));
+    }
   });
 }
 
@@ -207,7 +214,9 @@ Result<void> Chain::route(Lane& lane, Call& call) {
     call.match = call.mount->backend->routes().match(path);
   }
   if (call.state != nullptr) return {};
-  if (call.match.route == nullptr || !call.match.route->while_sealed) {
+  const logical::Route* route = call.match.route;
+  if (route == nullptr ||
+      !(route->while_sealed || (route->open_for_metrics && call.request.origin.metrics_open))) {
     return base::fail(ErrorKind::kSealed, "Vault is sealed");
   }
   return {};
@@ -221,7 +230,8 @@ Result<void> Chain::authorise(Lane& lane, Call& call) {
   call.caller = {};
   call.deciding_rule.clear();
   if (call.state == nullptr) return {};  // only what is served while sealed gets here
-  const bool open = route != nullptr && route->unauthenticated;
+  const bool open = route != nullptr && (route->unauthenticated ||
+                                         (route->open_for_metrics && request.origin.metrics_open));
   if (!request.token.empty() || !open) {
     auto who = authenticate(lane, *call.state, *call.txn, request.token, request.origin.address,
                             parts_.clock.wall());

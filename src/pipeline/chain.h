@@ -27,8 +27,9 @@ constexpr int kAttemptsMax = 20;  // of a request that loses races
 class Pool {
  public:
   virtual ~Pool() = default;
-  // Runs `work` on one of them; the lane is fresh and forgets everything afterwards.
-  virtual void run(std::function<void(Lane&)> work) = 0;
+  // Runs `work` on one of them; the lane is fresh and forgets everything afterwards. False, and
+  // nothing is run, when too much is waiting already.
+  virtual bool run(std::function<void(Lane&)> work) = 0;
 };
 
 struct ChainParts {
@@ -67,6 +68,7 @@ class Chain {
   base::Result<void> route(Lane& lane, Call& call);
   base::Result<void> authorise(Lane& lane, Call& call);
   base::Result<logical::Response> dispatch(Lane& lane, Call& call);
+  uint64_t microseconds_since(base::WallTime then) const;
   base::Result<uint64_t> append_record(Lane& lane, const Call& call,
                                        const base::Result<logical::Response>& answer);
 

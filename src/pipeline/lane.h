@@ -14,6 +14,7 @@
 #include "audit/log.h"
 #include "base/snapshot.h"
 #include "identity/token.h"
+#include "pipeline/counters.h"
 #include "pipeline/state.h"
 #include "policy/policy.h"
 #include "storage/store.h"
@@ -61,6 +62,9 @@ class Lane {
   void on_progress(const audit::Progress& progress);
   size_t waiting() const { return waiting_.size(); }
 
+  RequestCounters& counters() { return counters_; }
+  const RequestCounters& counters() const { return counters_; }
+
   // An empty string with room in it, for what is made and used up within one step.
   std::string& scratch() {
     scratch_.clear();
@@ -82,6 +86,7 @@ class Lane {
   std::deque<Waiting> waiting_;
   uint64_t durable_size_ = 0;
   std::string scratch_;
+  RequestCounters counters_;
 };
 
 }  // namespace rekey::pipeline

@@ -8,6 +8,11 @@ namespace rekey::pipeline {
 using base::Result;
 using logical::Response;
 
+uint64_t Chain::microseconds_since(base::WallTime then) const {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(parts_.clock.wall() - then).count());
+}
+
 // 7. What happened, as one entry of the record: never a value, only keyed hashes.
 Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
                                       const Result<Response>& answer) {
@@ -65,9 +70,7 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
   }
   input.status = static_cast<uint16_t>(logical::status_of(answer));
   input.store_revision = call.committed != 0 ? call.committed : lane.revision();
-  input.duration_us = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(parts_.clock.wall() - request.received)
-          .count());
+  input.duration_us = microseconds_since(request.received);
   std::string& entry = lane.scratch();
   audit::append_record(input, state == nullptr ? nullptr : state->hasher.get(), entry);
   return parts_.record.append(entry, input.store_revision);

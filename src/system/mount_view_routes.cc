@@ -157,6 +157,7 @@ SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
   add_capability_routes();
   add_wrapping_routes();
   add_tool_routes();
+  add_metrics_routes();
 }
 
 }  // namespace rekey::system

@@ -4,7 +4,11 @@
 // Stateless but for what it is given; any thread.
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "base/log.h"
+#include "base/metrics.h"
 #include "logical/route.h"
 #include "pipeline/keeper.h"
 #include "storage/store.h"
@@ -27,6 +31,8 @@ struct SystemParts {
   std::string version = "1.14.10";  // of Vault, whose API this is
   base::WallTime started{};
   base::Json configuration;  // without secrets, for sys/config/state/sanitized
+  std::string metrics_prefix = "vault";
+  std::function<void(base::MetricsPage&)> metrics;  // adds what the whole server knows of itself
 };
 
 class SystemBackend final : public logical::Backend {
@@ -46,6 +52,7 @@ class SystemBackend final : public logical::Backend {
   void add_capability_routes();  // capabilities*, resultant-acl
   void add_wrapping_routes();    // wrapping/*
   void add_tool_routes();        // tools/random, tools/hash
+  void add_metrics_routes();     // metrics
 
   SystemParts parts_;
   logical::RouteTable routes_;

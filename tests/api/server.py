@@ -101,6 +101,7 @@ class Server:
             if self.kind == "bao"
             else ""
         )
+        extra += "\n  ".join(self.settings.get("listener-config", []))
         top = "unsafe_allow_api_audit_creation = true" if self.kind == "bao" else ""
         more = "\n".join(
             self.settings.get("config", []) + self.settings.get(f"{self.kind}-config", [])

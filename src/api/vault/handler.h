@@ -14,11 +14,19 @@
 
 namespace rekey::api::vault {
 
+struct HandlerParts {
+  pipeline::Chain& chain;
+  pipeline::Lane& lane;
+  audit::Log& record;
+  const base::Clock& clock;
+  base::Random& random;
+  const base::Log& log;
+  const std::vector<bool>& metrics_open;  // by listener: shows metrics without a token
+};
+
 class Handler final : public net::Handler {
  public:
-  Handler(pipeline::Chain& chain, pipeline::Lane& lane, audit::Log& record,
-          const base::Clock& clock, base::Random& random, const base::Log& log)
-      : chain_(chain), lane_(lane), record_(record), clock_(clock), random_(random), log_(log) {}
+  explicit Handler(HandlerParts parts) : parts_(parts) {}
 
   void begin_turn(net::Loop& loop) override;
   void handle(net::Exchange exchange) override;
@@ -29,12 +37,7 @@ class Handler final : public net::Handler {
   struct Call;
   void answer(Call& call, base::Result<logical::Response> result);
 
-  pipeline::Chain& chain_;
-  pipeline::Lane& lane_;
-  audit::Log& record_;
-  const base::Clock& clock_;
-  base::Random& random_;
-  const base::Log& log_;
+  HandlerParts parts_;
   size_t in_flight_ = 0;
 };
 

@@ -143,6 +143,7 @@ base::Result<void> read_headers(const net::Request& http, logical::Request& out)
     if (authorization.starts_with(kBearer)) out.token = authorization.substr(kBearer.size());
   }
   out.content_type = http.header("Content-Type");
+  out.accept = http.header("Accept");
   const std::string_view name_space = http.header("X-Vault-Namespace");
   if (!name_space.empty() && name_space != "root" && name_space != "root/" && name_space != "/") {
     return base::fail(ErrorKind::kInvalid,

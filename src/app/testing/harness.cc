@@ -14,12 +14,13 @@ class Harness::InlinePool final : public pipeline::Pool {
  public:
   InlinePool(storage::Store& store, const base::Snapshot<pipeline::State>& state)
       : store_(store), state_(state) {}
-  void run(std::function<void(pipeline::Lane&)> work) override {
+  bool run(std::function<void(pipeline::Lane&)> work) override {
     auto reader = store_.open_reader();
     REKEY_CHECK(reader.has_value());
     pipeline::Lane lane(std::move(*reader), state_, [](std::function<void()> posted) { posted(); });
     REKEY_CHECK(lane.refresh().has_value());
     work(lane);
+    return true;
   }
 
  private:
