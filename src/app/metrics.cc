@@ -2,6 +2,7 @@
 // docs/operations.md.
 #include <unistd.h>
 
+#include <charconv>
 #include <cmath>
 #include <fstream>
 
@@ -83,7 +84,14 @@ void process_metrics(MetricsPage& page) {
   std::ifstream status("/proc/self/status");
   std::string line;
   while (std::getline(status, line)) {
-    const auto value = [&] { return std::strtod(line.c_str() + line.find(':') + 1, nullptr); };
+    const auto value = [&] {
+      const size_t digits = line.find_first_of("0123456789");
+      uint64_t number = 0;
+      if (digits != std::string::npos) {
+        (void)std::from_chars(line.data() + digits, line.data() + line.size(), number);
+      }
+      return real(number);
+    };
     if (line.starts_with("VmRSS:"))
       page.gauge("process_resident_bytes", "Memory, the store's map included.", value() * 1024);
     if (line.starts_with("RssAnon:"))

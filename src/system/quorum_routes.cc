@@ -78,127 +78,143 @@ Result<void> may_cancel(Context& context, std::string_view nonce, bool started) 
                     "to cancel, give the operation's nonce (-nonce) or a root token");
 }
 
+// The handlers of one of the two operations that renew shares: unseal shares or recovery shares.
+struct Rekeying {
+  SealControl& control;
+  barrier::RekeyOperation& operation;
+};
+
+Result<Response> rekey_status(Context&, const Rekeying& rekeying) {
+  const auto hold = rekeying.control.hold();
+  auto required = rekeying.control.shares_required();
+  if (!required) return forward(required);
+  return plain(describe(rekeying.operation.status(), *required));
+}
+
+Result<Response> rekey_start(Context& context, const Rekeying& rekeying) {
+  const auto hold = rekeying.control.hold();
+  const logical::Fields& fields = context.fields;
+  auto started =
+      rekeying.operation.start({.counts = {static_cast<int>(fields.integer("secret_shares")),
+                                           static_cast<int>(fields.integer("secret_threshold"))},
+                                .require_verification = fields.flag("require_verification"),
+                                .backup = fields.flag("backup"),
+                                .pgp_keys = fields.strings("pgp_keys").size()});
+  if (!started) return forward(started);
+  auto required = rekeying.control.shares_required();
+  if (!required) return forward(required);
+  return plain(describe(rekeying.operation.status(), *required));
+}
+
+Result<Response> rekey_cancel(Context& context, const Rekeying& rekeying) {
+  const auto hold = rekeying.control.hold();
+  auto may =
+      may_cancel(context, rekeying.operation.status().nonce, rekeying.operation.status().started);
+  if (!may) return forward(may);
+  rekeying.operation.cancel();
+  return Response{};
+}
+
+Result<Response> rekey_update(Context& context, const Rekeying& rekeying) {
+  const auto hold = rekeying.control.hold();
+  auto share = share_of(context);
+  if (!share) return forward(share);
+  auto required = rekeying.control.shares_required();
+  if (!required) return forward(required);
+  auto done = rekeying.operation.update(std::move(*share), context.fields.text("nonce"), *required);
+  if (!done) return forward(done);
+  if (!*done) return plain(describe(rekeying.operation.status(), *required));
+  JsonArray hex, base64;
+  for (const base::SecretBytes& made : (*done)->shares) {
+    hex.emplace_back(base::hex_encode(made.reveal()));
+    base64.emplace_back(base::base64_encode(made.reveal()));
+  }
+  JsonObject body{{"nonce", (*done)->nonce},
+                  {"complete", true},
+                  {"keys", std::move(hex)},
+                  {"keys_base64", std::move(base64)},
+                  {"pgp_fingerprints", nullptr},
+                  {"backup", false},
+                  {"verification_required", (*done)->verification_required}};
+  if (!(*done)->verification_nonce.empty()) {
+    body.set("verification_nonce", (*done)->verification_nonce);
+  }
+  return plain(std::move(body));
+}
+
+Result<Response> rekey_verify_status(Context&, const Rekeying& rekeying) {
+  const auto hold = rekeying.control.hold();
+  auto verification = rekeying.operation.verify_status();
+  if (!verification) return forward(verification);
+  return plain(describe(*verification));
+}
+
+Result<Response> rekey_verify(Context& context, const Rekeying& rekeying) {
+  const auto hold = rekeying.control.hold();
+  auto share = share_of(context);
+  if (!share) return forward(share);
+  auto proved = rekeying.operation.verify(std::move(*share), context.fields.text("nonce"));
+  if (!proved) return forward(proved);
+  if (*proved) return plain({{"nonce", context.fields.text("nonce")}, {"complete", true}});
+  auto verification = rekeying.operation.verify_status();
+  if (!verification) return forward(verification);
+  return plain(describe(*verification));
+}
+
+Result<Response> rekey_restart(Context&, const Rekeying& rekeying) {
+  const auto hold = rekeying.control.hold();
+  auto verification = rekeying.operation.restart_verification();
+  if (!verification) return forward(verification);
+  return plain(describe(*verification));
+}
+
+using RekeyHandler = Result<Response> (*)(Context&, const Rekeying&);
+
+logical::Handler bound(RekeyHandler handler, const Rekeying& rekeying) {
+  return [handler, rekeying](Context& context) { return handler(context, rekeying); };
+}
+
 }  // namespace
+
+void SystemBackend::add_rekey_routes(const std::string& folder,
+                                     barrier::RekeyOperation& operation) {
+  const Rekeying rekeying{parts_.seal_control, operation};
+  const logical::Field nonce{"nonce", FieldType::kString, "The operation's nonce."};
+  const logical::Field key{"key", FieldType::kString, "One share, in hex or base64."};
+  routes_.add({.pattern = folder + "/init",
+               .fields = {nonce,
+                          {"secret_shares", FieldType::kInteger, "How many new shares."},
+                          {"secret_threshold", FieldType::kInteger, "How many are enough."},
+                          {"require_verification", FieldType::kBoolean,
+                           "New shares count only once they were given back."},
+                          {"backup", FieldType::kBoolean, "Not supported."},
+                          {"pgp_keys", FieldType::kStrings, "Not supported."}},
+               .handlers = {{Operation::kRead, bound(rekey_status, rekeying)},
+                            {Operation::kUpdate, bound(rekey_start, rekeying)},
+                            {Operation::kDelete, bound(rekey_cancel, rekeying)}},
+               .synopsis = "Starts, shows or cancels the renewal of shares.",
+               .unauthenticated = true,
+               .blocking = true});
+  routes_.add({.pattern = folder + "/update",
+               .fields = {key, nonce},
+               .handlers = {{Operation::kUpdate, bound(rekey_update, rekeying)}},
+               .synopsis = "Takes one present share towards the renewal.",
+               .unauthenticated = true,
+               .blocking = true});
+  routes_.add({.pattern = folder + "/verify",
+               .fields = {key, nonce},
+               .handlers = {{Operation::kRead, bound(rekey_verify_status, rekeying)},
+                            {Operation::kUpdate, bound(rekey_verify, rekeying)},
+                            {Operation::kDelete, bound(rekey_restart, rekeying)}},
+               .synopsis = "Takes one new share as proof that it arrived.",
+               .unauthenticated = true,
+               .blocking = true});
+}
 
 void SystemBackend::add_quorum_routes() {
   SealControl& control = parts_.seal_control;
-  const logical::Field nonce{"nonce", FieldType::kString, "The operation's nonce."};
-  const logical::Field key{"key", FieldType::kString, "One share, in hex or base64."};
-  struct Kind {
-    const char* init;
-    const char* update;
-    const char* verify;
-    barrier::RekeyOperation& operation;
-  };
-  for (const Kind& kind : {Kind{"rekey/init", "rekey/update", "rekey/verify", control.rekey()},
-                           Kind{"rekey-recovery-key/init", "rekey-recovery-key/update",
-                                "rekey-recovery-key/verify", control.recovery_rekey()}}) {
-    barrier::RekeyOperation& operation = kind.operation;
-    const auto status = [&control, &operation](Context&) -> Result<Response> {
-      const auto hold = control.hold();
-      auto required = control.shares_required();
-      if (!required) return forward(required);
-      return plain(describe(operation.status(), *required));
-    };
-    const auto start = [&control, &operation](Context& context) -> Result<Response> {
-      const auto hold = control.hold();
-      const logical::Fields& fields = context.fields;
-      auto started =
-          operation.start({.counts = {static_cast<int>(fields.integer("secret_shares")),
-                                      static_cast<int>(fields.integer("secret_threshold"))},
-                           .require_verification = fields.flag("require_verification"),
-                           .backup = fields.flag("backup"),
-                           .pgp_keys = fields.strings("pgp_keys").size()});
-      if (!started) return forward(started);
-      auto required = control.shares_required();
-      if (!required) return forward(required);
-      return plain(describe(operation.status(), *required));
-    };
-    const auto cancel = [&control, &operation](Context& context) -> Result<Response> {
-      const auto hold = control.hold();
-      auto may = may_cancel(context, operation.status().nonce, operation.status().started);
-      if (!may) return forward(may);
-      operation.cancel();
-      return Response{};
-    };
-    const auto update = [&control, &operation](Context& context) -> Result<Response> {
-      const auto hold = control.hold();
-      auto share = share_of(context);
-      if (!share) return forward(share);
-      auto required = control.shares_required();
-      if (!required) return forward(required);
-      auto done = operation.update(std::move(*share), context.fields.text("nonce"), *required);
-      if (!done) return forward(done);
-      if (!*done) return plain(describe(operation.status(), *required));
-      JsonArray hex, base64;
-      for (const base::SecretBytes& made : (*done)->shares) {
-        hex.emplace_back(base::hex_encode(made.reveal()));
-        base64.emplace_back(base::base64_encode(made.reveal()));
-      }
-      JsonObject body{{"nonce", (*done)->nonce},
-                      {"complete", true},
-                      {"keys", std::move(hex)},
-                      {"keys_base64", std::move(base64)},
-                      {"pgp_fingerprints", nullptr},
-                      {"backup", false},
-                      {"verification_required", (*done)->verification_required}};
-      if (!(*done)->verification_nonce.empty()) {
-        body.set("verification_nonce", (*done)->verification_nonce);
-      }
-      return plain(std::move(body));
-    };
-    const auto verify_status = [&control, &operation](Context&) -> Result<Response> {
-      const auto hold = control.hold();
-      auto verification = operation.verify_status();
-      if (!verification) return forward(verification);
-      return plain(describe(*verification));
-    };
-    const auto verify = [&control, &operation](Context& context) -> Result<Response> {
-      const auto hold = control.hold();
-      auto share = share_of(context);
-      if (!share) return forward(share);
-      auto proved = operation.verify(std::move(*share), context.fields.text("nonce"));
-      if (!proved) return forward(proved);
-      if (*proved) return plain({{"nonce", context.fields.text("nonce")}, {"complete", true}});
-      auto verification = operation.verify_status();
-      if (!verification) return forward(verification);
-      return plain(describe(*verification));
-    };
-    const auto restart = [&control, &operation](Context&) -> Result<Response> {
-      const auto hold = control.hold();
-      auto verification = operation.restart_verification();
-      if (!verification) return forward(verification);
-      return plain(describe(*verification));
-    };
-    routes_.add({.pattern = kind.init,
-                 .fields = {nonce,
-                            {"secret_shares", FieldType::kInteger, "How many new shares."},
-                            {"secret_threshold", FieldType::kInteger, "How many are enough."},
-                            {"require_verification", FieldType::kBoolean,
-                             "New shares count only once they were given back."},
-                            {"backup", FieldType::kBoolean, "Not supported."},
-                            {"pgp_keys", FieldType::kStrings, "Not supported."}},
-                 .handlers = {{Operation::kRead, status},
-                              {Operation::kUpdate, start},
-                              {Operation::kDelete, cancel}},
-                 .synopsis = "Starts, shows or cancels the renewal of shares.",
-                 .unauthenticated = true,
-                 .blocking = true});
-    routes_.add({.pattern = kind.update,
-                 .fields = {key, nonce},
-                 .handlers = {{Operation::kUpdate, update}},
-                 .synopsis = "Takes one present share towards the renewal.",
-                 .unauthenticated = true,
-                 .blocking = true});
-    routes_.add({.pattern = kind.verify,
-                 .fields = {key, nonce},
-                 .handlers = {{Operation::kRead, verify_status},
-                              {Operation::kUpdate, verify},
-                              {Operation::kDelete, restart}},
-                 .synopsis = "Takes one new share as proof that it arrived.",
-                 .unauthenticated = true,
-                 .blocking = true});
-  }
+  add_rekey_routes("rekey", control.rekey());
+  add_rekey_routes("rekey-recovery-key", control.recovery_rekey());
   for (const char* pattern : {"rekey/backup", "rekey/recovery-key-backup"}) {
     routes_.add(
         {.pattern = pattern,

@@ -184,6 +184,10 @@ void SystemBackend::add_seal_routes() {
                .synopsis = "Seals the server: every key and secret leaves its memory.",
                .sudo = true,
                .blocking = true});
+  add_health_routes();
+}
+
+void SystemBackend::add_health_routes() {
   routes_.add({.pattern = "health",
                .fields = {{"standbyok", FieldType::kBoolean, "Standby counts as active."},
                           {"perfstandbyok", FieldType::kBoolean, "Has no meaning here."},

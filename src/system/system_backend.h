@@ -42,8 +42,10 @@ class SystemBackend final : public logical::Backend {
   const logical::RouteTable& routes() const override { return routes_; }
 
  private:
-  void add_seal_routes();    // init, unseal, seal, seal-status, health, leader
+  void add_seal_routes();    // init, unseal, seal, seal-status
+  void add_health_routes();  // health, leader, ha-status, step-down
   void add_quorum_routes();  // rekey
+  void add_rekey_routes(const std::string& folder, barrier::RekeyOperation& operation);
   void add_generate_root_routes();
   void add_rotate_routes();      // rotate, key-status
   void add_mount_routes();       // mounts, auth, tune, remount

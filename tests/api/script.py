@@ -14,7 +14,9 @@ EXPECT = re.compile(
 COMMAND = re.compile(
     r"(restart|seal|unseal|advance|sleep|wait|as|let|loop|end|repeat|file|reload)\b ?(.*)$"
 )
-SETTING = re.compile(r"(server|storage|listener|config|bao-config|rekey-config): ?(.*)$")
+SETTING = re.compile(
+    r"(server|storage|listener|listener-config|config|bao-config|rekey-config): ?(.*)$"
+)
 
 
 class ScriptError(Exception):

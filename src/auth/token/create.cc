@@ -203,6 +203,13 @@ Result<bool> wants_batch(const logical::Fields& fields, const Role* role) {
   return asked == "batch";
 }
 
+// The smaller of what was asked for and what the role gives; 0 is no bound.
+int64_t choose_uses(const logical::Fields& fields, const Role* role) {
+  const int64_t asked = fields.integer("num_uses");
+  if (role == nullptr || role->num_uses <= 0) return asked;
+  return asked == 0 || role->num_uses < asked ? role->num_uses : asked;
+}
+
 Result<Response> create_token(CallContext& context, const Role* role, bool orphan) {
   const logical::Fields& fields = context.fields;
   // Read again as a condition: a maker that is being revoked makes nothing.
@@ -233,11 +240,7 @@ Result<Response> create_token(CallContext& context, const Role* role, bool orpha
   token.display_name = display_name(fields.text("display_name"));
   token.role = role == nullptr ? "" : role->name;
   token.renewable = fields.flag("renewable", true) && (role == nullptr || role->renewable);
-  token.num_uses = fields.integer("num_uses");
-  if (role != nullptr && role->num_uses > 0 &&
-      (token.num_uses == 0 || role->num_uses < token.num_uses)) {
-    token.num_uses = role->num_uses;
-  }
+  token.num_uses = choose_uses(fields, role);
   if (token.num_uses < 0) return logical::bad_request("number of uses cannot be negative");
   const auto period = fields.duration("period");
   if (period) token.period_s = period->count() / 1'000'000'000;

@@ -137,6 +137,12 @@ void TokenBackend::add_lifecycle_routes() {
                .fields = {accessor, increment},
                .handlers = {{Operation::kUpdate, renew_accessor}},
                .synopsis = "Lets the token with this accessor live longer."});
+  add_revoke_routes();
+}
+
+void TokenBackend::add_revoke_routes() {
+  const Field token{"token", FieldType::kString, "The token."};
+  const Field accessor{"accessor", FieldType::kString, "The token's accessor."};
   const auto revoke_named = [this](bool orphan_children) {
     return [this, orphan_children](Context& context) -> Result<Response> {
       CallContext& call = CallContext::of(context);

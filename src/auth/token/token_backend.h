@@ -23,6 +23,7 @@ class TokenBackend final : public logical::Backend {
   void add_create_routes();
   void add_lookup_routes();
   void add_lifecycle_routes();
+  void add_revoke_routes();
   void add_role_routes();
 
   pipeline::Keeper& keeper_;
