@@ -107,7 +107,9 @@ std::string curl_command(const net::ClientRequest& request, const ApiOptions& op
   if (!tls.client_key_file.empty()) out += "--key " + shell_quoted(tls.client_key_file) + " ";
   if (request.method != "GET") out += "-X " + request.method + " ";
   auto headers = request.headers;
-  std::ranges::sort(headers);
+  std::ranges::sort(headers, {}, [](const auto& header) {  // the token first, as vault does
+    return std::pair(header.first != "X-Vault-Token", header);
+  });
   for (const auto& [name, value] : headers) {
     if (name == "Content-Type" && value == "application/json") continue;
     const std::string shown =

@@ -284,7 +284,9 @@ int list(Context& context) {
 int rollback(Context& context) {
   const auto version = context.flags().integer("version");
   if (!version) return context.fail(1, "Version flag must be specified");
-  if (*version <= 0) return context.fail(1, "Invalid value for version flag");
+  if (*version <= 0) {
+    return context.fail(1, fmt::format("Invalid value {} for the version flag", *version));
+  }
   Result<KvPath> path = find_kv_path(context, context.argument(0));
   if (!path) return context.fail(2, path.error().message());
   if (!path->is_v2) {

@@ -163,7 +163,7 @@ int unseal(Context& context) {
     body.set("reset", true);
     Result<Reply> reply = context.api().put("sys/unseal", std::move(body));
     if (!reply) return context.fail(2, "Error resetting unseal process: ", reply.error());
-    return show_seal_status(context, reply->json, Json());
+    return show_seal_status(context, reply->json, Json(JsonObject{{"ha_enabled", false}}));
   }
   Result<std::string> key = take_key(context, "Unseal Key (will be hidden): ", "unseal");
   if (!key) return context.fail(1, key.error().message());

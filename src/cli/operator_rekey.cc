@@ -25,12 +25,17 @@ int show_status(Context& context, const Json& status) {
       {"nonce", "started", "t", "n", "progress", "required", "pgp_fingerprints", "backup",
        "verification_required", "verification_nonce"},
       {}};
-  if (context.show_structured(status, kLayout)) return 0;
-  std::vector<Row> rows;
   const bool is_verifying = status.find("verification_nonce") == nullptr &&
                             status.find("verification_required") == nullptr;
+  Json all = status;
+  if (!is_verifying && status.find("verification_nonce") == nullptr && all.is_object()) {
+    all.as_object()->set("verification_nonce", "");
+  }
+  if (context.show_structured(all, kLayout)) return 0;
+  std::vector<Row> rows;
   if (is_verifying) {
-    rows = {{"New Shares", member_text(status, "n")},
+    rows = {{"Started", member_text(status, "started")},
+            {"New Shares", member_text(status, "n")},
             {"New Threshold", member_text(status, "t")},
             {"Verification Nonce", member_text(status, "nonce")},
             {"Verification Progress",
@@ -94,7 +99,8 @@ int cancel(Context& context) {
                                   : "Success! Canceled rekeying (if it was started)");
 }
 
-int show_result(Context& context, const Json& answer) {
+// `threshold` is of the new keys; the answer that brings them doesn't repeat it.
+int show_result(Context& context, const Json& answer, const std::string& threshold) {
   if (context.show_structured(answer)) return 0;
   std::ostream& out = context.console().out;
   out << "\n";
@@ -111,7 +117,7 @@ int show_result(Context& context, const Json& answer) {
                "distribute the key shares printed above. When {0} is re-sealed, restarted, or "
                "stopped, you must supply at least {2} of these keys to unseal it before it can "
                "start servicing requests.",
-               context.product(), number - 1, member_text(answer, "t")))
+               context.product(), number - 1, threshold))
         << "\n\nVerification nonce: " << member_text(answer, "verification_nonce") << "\n";
     return 0;
   }
@@ -120,7 +126,7 @@ int show_result(Context& context, const Json& answer) {
              "securely distribute the key shares printed above. When {0} is re-sealed, restarted, "
              "or stopped, you must supply at least {2} of these keys to unseal it before it can "
              "start servicing requests.",
-             context.product(), number - 1, member_text(answer, "t")))
+             context.product(), number - 1, threshold))
       << "\n";
   return 0;
 }
@@ -157,10 +163,10 @@ int give_key(Context& context) {
   }
   if (is_verifying) {
     return context.say(
-        wrap_text("Success! Rekey verification successful. The rekey operation is "
-                  "complete and the new keys are now active."));
+        wrap_text("Rekey verification successful. The rekey operation is complete and the new "
+                  "keys are now active."));
   }
-  return show_result(context, reply->json);
+  return show_result(context, reply->json, member_text(status->json, "t"));
 }
 
 int backup_retrieve(Context& context) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cstdio>
+#include <ostream>
 
 #include "cli/commands.h"
 #include "cli/policy_format.h"
@@ -95,12 +96,37 @@ int format(Context& context) {
   return context.say("Success! Formatted policy: " + path);
 }
 
-// What sys/capabilities says of a path, with the rule that made the decision where the server
-// tells it.
+std::string joined(const Json* names) {
+  std::string line;
+  if (names == nullptr || !names->is_array()) return line;
+  for (const Json& one : *names->as_array()) line += (line.empty() ? "" : ", ") + format_cell(one);
+  return line;
+}
+
+// The rules that match, in order of precedence; those that decide are marked.
+void show_rules(Context& context, const Json& rules) {
+  std::vector<Row> rows;
+  for (const Json& rule : rules.is_array() ? *rules.as_array() : base::JsonArray()) {
+    const Json* decides = rule.find("decides");
+    const Json* line = rule.find("line");
+    rows.push_back({decides != nullptr && format_cell(*decides) == "true" ? "*" : "-",
+                    rule.string_or("policy", ""), line == nullptr ? "" : format_cell(*line),
+                    rule.string_or("path", ""), joined(rule.find("capabilities")),
+                    rule.string_or("why", "")});
+  }
+  std::ostream& out = context.console().out;
+  if (rows.empty()) {
+    out << "\nNo rule of the token's policies matches the path, so it is denied.\n";
+    return;
+  }
+  out << "\n" << format_table({" ", "Policy", "Line", "Rule", "Capabilities", "Why"}, rows);
+}
+
+// What sys/capabilities says of a path, with the rules that it comes from.
 int explain(Context& context) {
-  const std::string& path = context.argument(0);
+  const std::string path = clean_path(context.argument(0));
   const Flags& flags = context.flags();
-  JsonObject body{{"paths", Json::strings({path})}};
+  JsonObject body{{"paths", Json::strings({path})}, {"explain", true}};
   std::string endpoint = "sys/capabilities-self";
   if (flags.given("token")) {
     endpoint = "sys/capabilities";
@@ -114,23 +140,16 @@ int explain(Context& context) {
   const Json* data = reply->data() == nullptr ? &reply->json : reply->data();
   const Json* capabilities = data->find(path);
   if (capabilities == nullptr) return context.fail(2, "The server says nothing about " + path);
-  const Json* rules = data->find("rules");
-  const Json* rule = rules == nullptr ? nullptr : rules->find(path);
+  const Json* all = data->find("rules");
+  const Json* rules = all == nullptr ? nullptr : all->find(path);
   if (context.show_structured(Json(JsonObject{
-          {"path", path}, {"capabilities", *capabilities}, {"rule", rule ? *rule : Json()}}))) {
+          {"path", path}, {"capabilities", *capabilities}, {"rules", rules ? *rules : Json()}}))) {
     return 0;
   }
-  std::string line;
-  for (const Json& one : capabilities->is_array() ? *capabilities->as_array() : base::JsonArray()) {
-    line += (line.empty() ? "" : ", ") + format_cell(one);
-  }
-  std::vector<Row> rows = {{"path", path}, {"capabilities", line}};
-  if (rule != nullptr && rule->is_object()) {
-    for (const auto& [name, value] : *rule->as_object()) rows.push_back({name, format_cell(value)});
-  } else if (rule != nullptr) {
-    rows.push_back({"rule", format_cell(*rule)});
-  }
-  return context.show_data(*data, rows);
+  const std::vector<Row> rows = {{"path", path}, {"capabilities", joined(capabilities)}};
+  context.console().out << format_pairs(rows);
+  if (rules != nullptr) show_rules(context, *rules);
+  return 0;
 }
 
 constexpr FlagSpec kExplainFlags[] = {
@@ -184,7 +203,8 @@ constexpr Command kCommands[] = {
     {.name = "policy explain",
      .summary = "Say which rule decides about a path",
      .usage = "[options] PATH",
-     .help = "Shows what a token may do at a path and the rule of a policy that says so.\n\n"
+     .help = "Shows what a token may do at a path and which rules of its policies match it: those\n"
+             "that decide are marked with *.\n\n"
              "    $ rekey policy explain -token=hvs.CAESI... secret/data/app",
      .run = explain,
      .flags = kExplainFlags,

@@ -151,17 +151,55 @@ std::optional<Json> secret_field(const Json& answer, std::string_view name) {
   return std::nullopt;
 }
 
-Json secret_envelope(const Json& answer) {
+namespace {
+
+// The members of `from` that the vault command prints, in its order, and what it prints for those
+// that the server leaves out.
+struct Member {
+  std::string_view name;
+  Json otherwise;
+};
+
+Json only(const Json& from, std::initializer_list<Member> members) {
   JsonObject out;
-  for (const char* name :
-       {"request_id", "lease_id", "lease_duration", "renewable", "data", "warnings"}) {
-    const Json* value = answer.find(name);
-    out.set(name, value == nullptr ? Json() : *value);
-  }
-  for (const char* name : {"auth", "wrap_info"}) {
-    if (const Json* value = part(answer, name)) out.set(name, *value);
+  for (const Member& member : members) {
+    const Json* value = from.find(member.name);
+    out.set(member.name, value == nullptr || value->is_null() ? member.otherwise : *value);
   }
   return Json(std::move(out));
+}
+
+}  // namespace
+
+Json secret_envelope(const Json& answer) {
+  Json out = only(answer, {{"request_id", ""},
+                           {"lease_id", ""},
+                           {"lease_duration", 0},
+                           {"renewable", false},
+                           {"data", Json()},
+                           {"warnings", Json()}});
+  if (const Json* auth = part(answer, "auth")) {
+    out.as_object()->set("auth", only(*auth, {{"client_token", ""},
+                                              {"accessor", ""},
+                                              {"policies", Json()},
+                                              {"token_policies", Json()},
+                                              {"identity_policies", Json()},
+                                              {"metadata", Json()},
+                                              {"orphan", false},
+                                              {"entity_id", ""},
+                                              {"lease_duration", 0},
+                                              {"renewable", false},
+                                              {"mfa_requirement", Json()}}));
+  }
+  if (const Json* wrap = part(answer, "wrap_info")) {
+    out.as_object()->set("wrap_info", only(*wrap, {{"token", ""},
+                                                   {"accessor", ""},
+                                                   {"ttl", 0},
+                                                   {"creation_time", ""},
+                                                   {"creation_path", ""},
+                                                   {"wrapped_accessor", ""}}));
+  }
+  return out;
 }
 
 const Layout& secret_layout() {

@@ -1,7 +1,5 @@
 #include "cli/text.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <array>
 
@@ -212,70 +210,12 @@ void append_go_json(std::string& out, const Json& value, const Layout& layout, s
   }
 }
 
-// Whether a YAML reader would take the bare word for a string and nothing else.
-bool is_plain_yaml(std::string_view text) {
-  constexpr std::array kWords = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '/';
-  };
-  if (text.empty() || !is_letter(text.front()) || text.back() == ' ' || text.back() == ':') {
-    return false;
-  }
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  });
-  if (std::ranges::find(kWords, lower) != kWords.end()) return false;
-  return std::ranges::all_of(text, [&](char c) {
-    return is_letter(c) || (c >= '0' && c <= '9') || std::string_view(" .-+=@").contains(c);
-  });
-}
-
-void emit_text(YAML::Emitter& out, const std::string& text) {
-  if (is_plain_yaml(text)) {
-    out << text;
-  } else {
-    out << YAML::DoubleQuoted << text;
-  }
-}
-
-void emit(YAML::Emitter& out, const Json& value) {
-  if (const JsonObject* object = value.as_object()) {
-    out << (object->empty() ? YAML::Flow : YAML::Block) << YAML::BeginMap;
-    for (const auto& [name, item] : *object) {
-      out << YAML::Key;
-      emit_text(out, name);
-      out << YAML::Value;
-      emit(out, item);
-    }
-    out << YAML::EndMap;
-  } else if (const JsonArray* array = value.as_array()) {
-    out << (array->empty() ? YAML::Flow : YAML::Block) << YAML::BeginSeq;
-    for (const Json& item : *array) emit(out, item);
-    out << YAML::EndSeq;
-  } else if (const std::string* text = value.as_string()) {
-    emit_text(out, *text);
-  } else if (value.is_null()) {
-    out << YAML::Null;
-  } else {
-    out << value.dump();  // numbers, true, false: the same words in YAML
-  }
-}
-
 }  // namespace
 
 std::string format_json(const Json& value, const Layout& layout) {
   std::string out;
   append_go_json(out, value, layout, 0);
   return out;
-}
-
-std::string format_yaml(const Json& value) {
-  YAML::Emitter out;
-  out.SetOutputCharset(YAML::EmitNonAscii);
-  out.SetNullFormat(YAML::LowerNull);
-  emit(out, value);
-  return std::string(out.c_str(), out.size()) + "\n";
 }
 
 }  // namespace rekey::cli

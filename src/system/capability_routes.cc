@@ -21,14 +21,34 @@ using pipeline::CallContext;
 
 constexpr size_t kPathsMax = 1000;  // of one question
 
+// Why: every rule that matches the path, the one that decides first. Asked for with `explain`, so
+// that the answer is Vault's where nobody does.
+Json explanation(const policy::Acl& acl, const std::string& path) {
+  if (acl.root()) return JsonArray{Json(JsonObject{{"policy", "root"}, {"decides", true}})};
+  JsonArray rules;
+  for (const policy::Explanation::Match& match : acl.explain({.path = path}).matches) {
+    JsonArray names;
+    for (std::string_view name : match.capabilities.names()) names.emplace_back(name);
+    rules.emplace_back(JsonObject{{"policy", match.policy},
+                                  {"path", match.written},
+                                  {"pattern", match.pattern},
+                                  {"line", match.line},
+                                  {"capabilities", std::move(names)},
+                                  {"decides", match.decides},
+                                  {"why", match.why}});
+  }
+  return rules;
+}
+
 Result<Response> answer(const Context& context, const policy::Acl& acl) {
   std::vector<std::string> paths = context.fields.strings("paths");
   if (paths.empty()) paths = context.fields.strings("path");
   if (paths.empty()) return logical::bad_request("paths must be supplied");
   if (paths.size() > kPathsMax) return logical::bad_request("too many paths");
-  JsonObject data;
+  JsonObject data, rules;
   JsonArray last;
   for (const std::string& path : paths) {
+    if (context.fields.flag("explain")) rules.set(path, explanation(acl, path));
     JsonArray names;
     if (acl.root()) {
       names.emplace_back("root");
@@ -39,6 +59,7 @@ Result<Response> answer(const Context& context, const policy::Acl& acl) {
     data.set(path, std::move(names));
   }
   if (paths.size() == 1) data.set("capabilities", std::move(last));
+  if (!rules.empty()) data.set("rules", Json(std::move(rules)));
   return logical::with_data(std::move(data));
 }
 
@@ -95,24 +116,29 @@ Result<Response> resultant_acl(Context& context) {
 void SystemBackend::add_capability_routes() {
   const Field paths{"paths", FieldType::kStrings, "The paths in question."};
   const Field path{"path", FieldType::kStrings, "Older name of paths."};
-  routes_.add({.pattern = "capabilities",
-               .fields = {{"token", FieldType::kString, "The token in question."}, paths, path},
-               .handlers = {{Operation::kUpdate,
-                             [](Context& context) {
-                               return of_token(context, context.fields.text("token"));
-                             }}},
-               .synopsis = "What a token may do on paths."});
+  const Field explain{"explain", FieldType::kBoolean,
+                      "Also answer `rules`: for each path the rules that match it, with the policy "
+                      "and line of each and why it decides or doesn't."};
+  routes_.add(
+      {.pattern = "capabilities",
+       .fields = {{"token", FieldType::kString, "The token in question."}, paths, path, explain},
+       .handlers = {{Operation::kUpdate,
+                     [](Context& context) {
+                       return of_token(context, context.fields.text("token"));
+                     }}},
+       .synopsis = "What a token may do on paths."});
   routes_.add({.pattern = "capabilities-self",
-               .fields = {paths, path, {"token", FieldType::kString, "Ignored."}},
+               .fields = {paths, path, explain, {"token", FieldType::kString, "Ignored."}},
                .handlers = {{Operation::kUpdate,
                              [](Context& context) {
                                return answer(context, *CallContext::of(context).acl);
                              }}},
                .synopsis = "What the token that asks may do on paths."});
-  routes_.add({.pattern = "capabilities-accessor",
-               .fields = {{"accessor", FieldType::kString, "The token's accessor."}, paths, path},
-               .handlers = {{Operation::kUpdate, of_accessor}},
-               .synopsis = "What the token with this accessor may do on paths."});
+  routes_.add(
+      {.pattern = "capabilities-accessor",
+       .fields = {{"accessor", FieldType::kString, "The token's accessor."}, paths, path, explain},
+       .handlers = {{Operation::kUpdate, of_accessor}},
+       .synopsis = "What the token with this accessor may do on paths."});
   routes_.add({.pattern = "internal/ui/resultant-acl",
                .handlers = {{Operation::kRead, resultant_acl}},
                .synopsis = "All that the token that asks may do."});

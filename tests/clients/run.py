@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Takes unmodified Vault clients through a real server's life: hvac, node-vault and plain curl.
+"""Takes unmodified Vault clients through a real server's life: hvac, node-vault and plain curl;
+and Rekey's own command line under both its names.
 
-usage: run.py (--server build/release/rekey | --bao) [--plain] [hvac] [node] [curl]
+usage: run.py (--server build/release/rekey | --bao) [--plain] [hvac] [node] [curl] [cli] [...]
 
 Each client gets a server of its own over TLS (--plain: without). A client whose package is missing
 fails, it isn't left out: python3-hvac is in tools/packages-test.txt, node-vault in
@@ -33,6 +34,8 @@ CLIENTS = {
     "hvac": (lambda: None, ["/usr/bin/python3", f"{HERE}/hvac_client.py"]),
     "node": (npm_packages, ["node", f"{HERE}/node/node_vault_client.js"]),
     "curl": (lambda: None, ["bash", f"{HERE}/curl_client.sh"]),
+    "cli": (lambda: None, ["bash", f"{HERE}/cli_client.sh"]),
+    "cli-vault": (lambda: None, ["bash", f"{HERE}/cli_client.sh"]),
 }
 
 
@@ -50,6 +53,8 @@ def run_client(name, kind, binary, tls):
             "VAULT_ADDR": under_test.address,
             "VAULT_CACERT": under_test.cert or "/dev/null",
             "CLIENT_TEST_DIR": under_test.folder,
+            "REKEY_PROGRAM": os.path.realpath(binary),
+            "CLI_NAME": "vault" if name == "cli-vault" else "rekey",
             "HOME": under_test.folder,
         }
         done = subprocess.run(
