@@ -20,7 +20,7 @@ local mixes = {
     return wrk.format("POST", "/v1/auth/token/create", headers, '{"ttl":"1h","no_parent":false}')
   end,
   list = function()
-    local after = "k" .. math.random(1, keys)
+    local after = "k" .. math.random(10, 89) -- always followed by 100 more
     return wrk.format("GET", "/v1/secret/metadata/app?list=true&limit=100&after=" .. after, headers)
   end,
   login = function() return wrk.format("POST", "/v1/auth/approle/login", headers, login) end,
