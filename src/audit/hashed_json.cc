@@ -143,13 +143,14 @@ class TextWalk {
 
   bool skip_string() {
     if (peek() != '"') return false;
-    for (++at_; at_ < text_.size(); ++at_) {
-      if (text_[at_] == '\\') {
-        ++at_;
-      } else if (text_[at_] == '"') {
-        ++at_;
-        return true;
-      }
+    for (size_t quote = text_.find('"', at_ + 1); quote != text_.npos;
+         quote = text_.find('"', quote + 1)) {
+      // A quote is the end unless an odd number of backslashes stands before it.
+      size_t backslashes = 0;
+      while (text_[quote - 1 - backslashes] == '\\') ++backslashes;
+      if (backslashes % 2 != 0) continue;
+      at_ = quote + 1;
+      return true;
     }
     return false;
   }

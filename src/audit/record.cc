@@ -237,7 +237,20 @@ class RecordWriter {
 
 }  // namespace
 
+Hasher::Hasher(const base::SecretBytes& key) : hmac_(key) {
+  for (size_t i = 0; i < common_.size(); i++) {
+    common_[i] = kHashPrefix;
+    append_hex(hmac_.mac(kCommon[i]), common_[i]);
+  }
+}
+
 void Hasher::append(std::string_view value, std::string& out) const {
+  for (size_t i = 0; value.size() <= kCommonBytesMax && i < common_.size(); i++) {
+    if (value == kCommon[i]) {
+      out += common_[i];
+      return;
+    }
+  }
   out += kHashPrefix;
   append_hex(hmac_.mac(value), out);
 }

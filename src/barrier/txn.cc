@@ -92,6 +92,7 @@ base::Result<std::vector<std::string>> Txn::list(std::string_view prefix, std::s
                                                  size_t limit) {
   REKEY_CHECK(prefix.empty() || prefix.ends_with('/'));
   const size_t wanted = limit == 0 ? SIZE_MAX : limit;
+  if (writes_.empty()) return reader_.list(prefix, after, wanted);
   std::vector<std::string> mine = written_children(prefix, after);
   std::vector<std::string> names;
   std::string from(after);

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 namespace rekey::base {
 
@@ -351,10 +352,33 @@ std::string Json::dump_pretty() const {
   return out;
 }
 
+namespace {
+
+// How many bytes at the start of `text` stand for themselves in JSON, counted in eights: none of
+// them is a control character, a quote, a backslash or beyond ASCII.
+size_t plain_prefix(std::string_view text) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHighs = 0x8080808080808080;
+  const auto has_zero = [](uint64_t v) { return (v - kOnes) & ~v & kHighs; };
+  size_t i = 0;
+  for (; text.size() - i >= 8; i += 8) {
+    uint64_t eight;
+    std::memcpy(&eight, text.data() + i, 8);
+    const uint64_t control = (eight - kOnes * 0x20) & ~eight & kHighs;
+    if ((eight & kHighs) | control | has_zero(eight ^ (kOnes * '"')) |
+        has_zero(eight ^ (kOnes * '\\'))) {
+      break;
+    }
+  }
+  return i;
+}
+
+}  // namespace
+
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   size_t plain = 0;  // start of the run not yet copied
-  for (size_t i = 0; i < text.size();) {
+  for (size_t i = plain_prefix(text); i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
       i++;

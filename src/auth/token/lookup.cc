@@ -1,4 +1,6 @@
 // auth/token/lookup*, accessors: what a token says of itself.
+#include <map>
+
 #include "auth/token/token_backend.h"
 #include "logical/answer.h"
 #include "pipeline/authenticate.h"
@@ -8,8 +10,7 @@ namespace rekey::auth::token {
 namespace {
 
 using base::ErrorKind;
-using base::Json;
-using base::JsonObject;
+using base::JsonWriter;
 using base::Result;
 using identity::Token;
 using logical::Context;
@@ -18,49 +19,66 @@ using logical::Operation;
 using logical::Response;
 using pipeline::CallContext;
 
-std::string time_text(int64_t seconds) {
-  return base::format_rfc3339(base::WallTime(std::chrono::seconds(seconds)));
+void write_time(JsonWriter& json, std::string_view name, int64_t seconds) {
+  json.key(name);
+  if (seconds == 0) return json.null();
+  json.value(base::format_rfc3339(base::WallTime(std::chrono::seconds(seconds))));
 }
 
-// `text` is the token itself, or empty where it isn't known (by accessor).
-Response describe(const Token& token, std::string_view text, base::WallTime now) {
-  JsonObject data{
-      {"accessor", token.accessor},
-      {"creation_time", token.created_s},
-      {"creation_ttl", token.creation_ttl_s},
-      {"display_name",
-       token.is_root() && token.display_name.empty() ? std::string("root") : token.display_name},
-      {"entity_id", token.entity_id},
-      {"explicit_max_ttl", token.explicit_max_ttl_s},
-      {"id", text},
-      {"num_uses", token.num_uses},
-      {"orphan", token.orphan},
-      {"path", token.path},
-      {"policies", Json::strings(token.policies)},
-      {"ttl", token.ttl_left_s(now)},
-      {"type", token.type == logical::TokenType::kBatch ? "batch" : "service"}};
-  if (token.meta.empty()) {
-    data.set("meta", nullptr);
-  } else {
-    JsonObject meta;
-    for (const auto& [key, value] : token.meta) meta.set(key, value);
-    data.set("meta", std::move(meta));
+void write_strings(JsonWriter& json, std::string_view name, const std::vector<std::string>& items) {
+  json.key(name);
+  json.begin_array();
+  for (const std::string& item : items) json.value(item);
+  json.end_array();
+}
+
+void write_meta(JsonWriter& json, const Token& token) {
+  json.key("meta");
+  if (token.meta.empty()) return json.null();
+  std::map<std::string_view, std::string_view> sorted(token.meta.begin(), token.meta.end());
+  json.begin_object();
+  for (const auto& [key, value] : sorted) {
+    json.dynamic_key(key);
+    json.value(value);
   }
-  if (token.expires_s != 0) {
-    data.set("expire_time", time_text(token.expires_s));
-    data.set("issue_time", time_text(token.created_s));
-    data.set("renewable", token.renewable);
-  } else {
-    data.set("expire_time", nullptr);
-  }
+  json.end_object();
+}
+
+// `text` is the token itself, or empty where it isn't known (by accessor). Written without a tree:
+// every client asks for this, some at every step.
+Response describe(const Token& token, int64_t uses_left, std::string_view text,
+                  base::WallTime now) {
+  const bool nameless_root = token.is_root() && token.display_name.empty();
+  Response response;
+  response.data.reserve(640);
+  JsonWriter json(response.data);
+  json.begin_object();
+  json.member("accessor", token.accessor);
+  if (!token.bound_cidrs.empty()) write_strings(json, "bound_cidrs", token.bound_cidrs);
+  json.member("creation_time", token.created_s);
+  json.member("creation_ttl", token.creation_ttl_s);
+  json.member("display_name", nameless_root ? std::string_view("root") : token.display_name);
+  json.member("entity_id", token.entity_id);
+  write_time(json, "expire_time", token.expires_s);
+  json.member("explicit_max_ttl", token.explicit_max_ttl_s);
+  json.member("id", text);
+  if (token.expires_s != 0) write_time(json, "issue_time", token.created_s);
   if (token.last_renewal_s != 0) {
-    data.set("last_renewal", time_text(token.last_renewal_s));
-    data.set("last_renewal_time", token.last_renewal_s);
+    write_time(json, "last_renewal", token.last_renewal_s);
+    json.member("last_renewal_time", token.last_renewal_s);
   }
-  if (token.period_s != 0) data.set("period", token.period_s);
-  if (!token.role.empty()) data.set("role", token.role);
-  if (!token.bound_cidrs.empty()) data.set("bound_cidrs", Json::strings(token.bound_cidrs));
-  return logical::with_data(std::move(data));
+  write_meta(json, token);
+  json.member("num_uses", uses_left);
+  json.member("orphan", token.orphan);
+  json.member("path", token.path);
+  if (token.period_s != 0) json.member("period", token.period_s);
+  write_strings(json, "policies", token.policies);
+  if (token.expires_s != 0) json.member("renewable", token.renewable);
+  if (!token.role.empty()) json.member("role", token.role);
+  json.member("ttl", token.ttl_left_s(now));
+  json.member("type", token.type == logical::TokenType::kBatch ? "batch" : "service");
+  json.end_object();
+  return response;
 }
 
 std::unexpected<base::Error> bad_token() {
@@ -75,12 +93,12 @@ Result<Response> lookup_text(CallContext& context, std::string_view text) {
   if (text.starts_with(identity::kBatchPrefix)) {
     auto token = pipeline::open_batch_token(*context.state, text);
     if (!token || !usable(context, *token)) return bad_token();
-    return describe(*token, text, context.clock.wall());
+    return describe(*token, token->num_uses, text, context.clock.wall());
   }
   auto token = context.tokens().find(text);
   if (!token) return forward(token);
   if (!*token || !usable(context, **token)) return bad_token();
-  return describe(**token, text, context.clock.wall());
+  return describe(**token, (*token)->num_uses, text, context.clock.wall());
 }
 
 Result<Response> lookup(Context& context) {
@@ -92,9 +110,10 @@ Result<Response> lookup(Context& context) {
 // The caller's own row was read on the way here; nothing to look up again.
 Result<Response> lookup_self(Context& context) {
   const CallContext& call = CallContext::of(context);
-  Token token = *call.token;
-  if (token.num_uses > 0) token.num_uses--;  // this request is one of them
-  return describe(token, context.request.token, context.clock.wall());
+  const Token& token = *call.token;
+  // This request is one of its uses.
+  const int64_t uses_left = token.num_uses > 0 ? token.num_uses - 1 : token.num_uses;
+  return describe(token, uses_left, context.request.token, context.clock.wall());
 }
 
 Result<Response> lookup_accessor(Context& context) {
@@ -106,7 +125,7 @@ Result<Response> lookup_accessor(Context& context) {
   if (!*token || !usable(call, **token)) {
     return base::fail(ErrorKind::kDenied, "invalid accessor");
   }
-  return describe(**token, "", context.clock.wall());
+  return describe(**token, (*token)->num_uses, "", context.clock.wall());
 }
 
 Result<Response> list_accessors(Context& context) {
