@@ -24,7 +24,9 @@ local mixes = {
     return wrk.format("GET", "/v1/secret/metadata/app?list=true&limit=100&after=" .. after, headers)
   end,
   login = function() return wrk.format("POST", "/v1/auth/approle/login", headers, login) end,
-  encrypt = function() return wrk.format("POST", "/v1/transit/encrypt/bench", headers, kilobyte) end,
+  encrypt = function()
+    return wrk.format("POST", "/v1/transit/encrypt/bench", headers, kilobyte)
+  end,
   batch = function() return wrk.format("POST", "/v1/transit/encrypt/bench", headers, batch) end,
 }
 math.randomseed(tonumber(os.getenv("SEED") or "1"))
