@@ -41,6 +41,12 @@ const CutoffTable::Cutoff* CutoffTable::find(std::string_view scope) const {
   return row == rows_.end() ? nullptr : &row->second;
 }
 
+bool CutoffTable::orphaned(const Token& token) const {
+  if (token.ancestors.empty()) return false;
+  const Cutoff* cutoff = find(scope_of_token(token.ancestors[0]));
+  return cutoff != nullptr && cutoff->kind == Kind::kDetached && token.issued_at < cutoff->revision;
+}
+
 bool CutoffTable::revokes(const Token& token) const {
   if (rows_.empty()) return false;
   const auto cut = [&](const std::string& scope) {

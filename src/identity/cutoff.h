@@ -38,6 +38,8 @@ class CutoffTable {
 
   bool empty() const { return rows_.empty(); }
   bool revokes(const Token& token) const;
+  // Whether its parent was revoked in a way that left the token alive.
+  bool orphaned(const Token& token) const;
 
  private:
   const Cutoff* find(std::string_view scope) const;

@@ -17,6 +17,10 @@ base::Result<Response> with_keys(const std::vector<std::string>& keys) {
   return response;
 }
 
+std::string listed(std::string_view message) {
+  return "1 error occurred:\n\t* " + std::string(message) + "\n\n";
+}
+
 base::Result<Page> read_page(const Fields& fields) {
   Page page;
   page.after = fields.text("after");

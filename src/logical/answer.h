@@ -22,6 +22,10 @@ inline std::unexpected<base::Error> bad_request(
   return base::fail(base::ErrorKind::kInvalid, std::move(message), {}, where);
 }
 
+// The text that Vault makes of an error that came to it as a list of one: "1 error occurred:" and
+// so on. Clients show it, and some look for it.
+std::string listed(std::string_view message);
+
 // A bare 404: {"errors":[]}.
 inline std::unexpected<base::Error> nothing_there(
     std::source_location where = std::source_location::current()) {

@@ -66,7 +66,8 @@ struct Context {
   barrier::View* storage;  // of this mount, and nothing else; null only while sealed
   const base::Clock& clock;
   base::Random& random;
-  Limits lease_limits;  // the server's, narrowed by the mount's
+  Limits lease_limits;   // the server's, narrowed by the mount's
+  Limits server_limits;  // the server's own
   // Run on the request's thread after its writes are durable and before it is answered.
   // A failure is the request's answer: what was committed may not be in force.
   std::vector<std::function<base::Result<void>()>> after_commit;

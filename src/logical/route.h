@@ -56,6 +56,7 @@ struct Route {
   bool open_for_metrics = false;
   bool sudo = false;          // the policy must grant sudo as well
   bool while_sealed = false;  // served sealed or not initialised
+  bool hidden = false;        // serves, but isn't part of the API's description
   bool blocking = false;      // takes long or waits for a commit: runs on the pool
 
   const Handler* handler(Operation operation) const;

@@ -52,8 +52,9 @@ struct Request {
   bool has_header(std::string_view name) const;
 };
 
-// One complete answer. Every answer carries Cache-Control: no-store; Content-Length and Connection
-// are net's own. A body is left out where HTTP forbids one (HEAD, 204, 304).
+// One complete answer. Every answer carries Cache-Control: no-store and Strict-Transport-Security;
+// Content-Length and Connection are net's own. A body is left out where HTTP forbids one (HEAD,
+// 204, 304).
 struct Response {
   int status = 200;
   std::string headers;  // further complete lines, each ending in CRLF; never from a client's bytes

@@ -83,14 +83,19 @@ bool may_have_body(int status) { return status != 204 && status != 304; }
 void append_response_head(std::string& out, const Response& response, const AnswerForm& form) {
   REKEY_CHECK(response.status >= 200 && response.status <= 599);
   if (response.status == 200) {
-    out += "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n";
+    out += "HTTP/1.1 200 OK\r\n";
   } else {
     out += "HTTP/1.1 ";
     append_number(out, static_cast<uint64_t>(response.status));
     out += ' ';
     out += status_text(response.status);
-    out += "\r\nCache-Control: no-store\r\n";
+    out += "\r\n";
   }
+  // The second holds for the time when TLS is on; over plain HTTP browsers ignore it (RFC 6797
+  // section 8.1).
+  out +=
+      "Cache-Control: no-store\r\n"
+      "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n";
   if (!response.content_type.empty()) {
     out += "Content-Type: ";
     out += response.content_type;

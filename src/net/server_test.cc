@@ -53,7 +53,9 @@ TEST_F(ServerTest, AnswersWithVaultsHeaders) {
   const auto answer = client.ask(post("/echo", "{\"a\":1}"));
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->head,
-            "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Type: application/json\r\n"
+            "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n"
+            "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n"
+            "Content-Type: application/json\r\n"
             "Content-Length: 7\r\n");
   EXPECT_EQ(answer->body, "{\"a\":1}");
   EXPECT_EQ(server->statistics().requests, 1u);
@@ -71,6 +73,7 @@ TEST_F(ServerTest, LeavesTheBodyOutWhereHttpForbidsIt) {
   ASSERT_TRUE(empty);
   EXPECT_EQ(empty->head,
             "HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\n"
+            "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n"
             "Content-Type: application/json\r\nX-Extra: yes\r\n");
   const auto after = client.ask(post("/echo", "still in step"));
   ASSERT_TRUE(after);

@@ -22,7 +22,7 @@ Mount first_mount(std::string_view path, std::string_view type, std::string_view
   mount.accessor = std::string(mount.is_auth() ? "auth_" : "") + std::string(type) + "_" +
                    random.uuid().substr(0, 8);
   mount.description = description;
-  mount.seal_wrap = false;
+  mount.local = type == "cubbyhole";
   return mount;
 }
 

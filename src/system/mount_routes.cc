@@ -25,20 +25,8 @@ using pipeline::CallContext;
 constexpr size_t kMountPathBytesMax = 256;
 constexpr size_t kEraseRowsAtOnce = 1000;
 
-std::string mount_path(std::string_view given, bool auth) {
-  std::string path(given);
-  while (path.starts_with('/')) path.erase(0, 1);
-  if (!path.ends_with('/')) path += '/';
-  return (auth ? "auth/" : "") + path;
-}
-
 std::string row_of(std::string_view path) {
   return std::string(pipeline::kMountPrefix) + std::string(path);
-}
-
-bool is_built_in(const Mount& mount) {
-  return mount.path == "sys/" || mount.path == "cubbyhole/" || mount.path == "identity/" ||
-         mount.path == "auth/token/";
 }
 
 // A TTL of a mount's config: seconds, or a duration's text. "system" and "" mean the server's.
@@ -51,7 +39,38 @@ Result<int64_t> ttl_of(const Json& value) {
   return std::chrono::duration_cast<std::chrono::seconds>(*duration).count();
 }
 
-Result<void> apply_config(const JsonObject& given, JsonObject& config) {
+// A list of strings, or one string with commas.
+Result<Json> list_of(std::string_view name, const Json& value) {
+  base::JsonArray items;
+  if (const std::string* text = value.as_string()) {
+    for (size_t at = 0; at < text->size();) {
+      const size_t comma = std::min(text->find(',', at), text->size());
+      items.emplace_back(std::string_view(*text).substr(at, comma - at));
+      at = comma + 1;
+    }
+    return Json(std::move(items));
+  }
+  const base::JsonArray* given = value.as_array();
+  if (given == nullptr ||
+      std::ranges::any_of(*given, [](const Json& item) { return item.as_string() == nullptr; })) {
+    return logical::bad_request("\"" + std::string(name) + "\" must be a list of strings");
+  }
+  return value;
+}
+
+Result<void> check_token_type(const JsonObject& config) {
+  const Json* type = config.find("token_type");
+  if (type == nullptr) return {};
+  const std::string* text = type->as_string();
+  for (std::string_view known : {"default-service", "default-batch", "service", "batch"}) {
+    if (text != nullptr && *text == known) return {};
+  }
+  return logical::bad_request("invalid value for 'token_type'");
+}
+
+// `server` holds the TTLs that a mount without its own has.
+Result<void> apply_config(const JsonObject& given, const logical::Limits& server,
+                          JsonObject& config) {
   for (const char* name : {"default_lease_ttl", "max_lease_ttl"}) {
     const Json* value = given.find(name);
     if (value == nullptr) continue;
@@ -59,13 +78,22 @@ Result<void> apply_config(const JsonObject& given, JsonObject& config) {
     if (!ttl) return forward(ttl);
     config.set(name, *ttl);
   }
-  for (const char* name :
-       {"force_no_cache", "listing_visibility", "audit_non_hmac_request_keys",
-        "audit_non_hmac_response_keys", "passthrough_request_headers", "allowed_response_headers",
-        "token_type", "user_lockout_config", "plugin_version", "allowed_managed_keys"}) {
+  for (const char* name : {"force_no_cache", "listing_visibility", "token_type",
+                           "user_lockout_config", "plugin_version"}) {
     const Json* value = given.find(name);
     if (value != nullptr) config.set(name, *value);
   }
+  for (const char* name :
+       {"audit_non_hmac_request_keys", "audit_non_hmac_response_keys",
+        "passthrough_request_headers", "allowed_response_headers", "allowed_managed_keys"}) {
+    const Json* value = given.find(name);
+    if (value == nullptr) continue;
+    auto list = list_of(name, *value);
+    if (!list) return forward(list);
+    config.set(name, std::move(*list));
+  }
+  auto type = check_token_type(config);
+  if (!type) return type;
   if (const Json* visibility = given.find("listing_visibility")) {
     const std::string* text = visibility->as_string();
     if (text == nullptr || (*text != "" && *text != "hidden" && *text != "unauth")) {
@@ -78,6 +106,12 @@ Result<void> apply_config(const JsonObject& given, JsonObject& config) {
   };
   if (seconds("max_lease_ttl") > 0 && seconds("default_lease_ttl") > seconds("max_lease_ttl")) {
     return logical::bad_request("given default lease TTL greater than given max lease TTL");
+  }
+  const int64_t longest =
+      std::chrono::duration_cast<std::chrono::seconds>(server.max_lease_ttl).count();
+  if (seconds("max_lease_ttl") == 0 && seconds("default_lease_ttl") > longest) {
+    return logical::bad_request("given default lease TTL greater than system max lease TTL of " +
+                                std::to_string(longest));
   }
   return {};
 }
@@ -110,7 +144,7 @@ Result<Response> enable(Context& context, const SystemParts& parts, bool auth) {
     return logical::bad_request("the kv version must be \"1\" or \"2\"");
   }
   if (const JsonObject* config = fields.object("config")) {
-    auto applied = apply_config(*config, mount.config);
+    auto applied = apply_config(*config, context.server_limits, mount.config);
     if (!applied) return forward(applied);
   }
   for (std::string_view reserved : {"sys/", "cubbyhole/", "identity/", "auth/", "audit/"}) {
@@ -185,7 +219,8 @@ Result<Response> read_one(Context& context, bool auth) {
   const std::string path = mount_path(context.fields.text("path"), auth);
   const auto mount = CallContext::of(context).state->mounts->at(path);
   if (mount == nullptr) {
-    return logical::bad_request("No secret engine mount at " + path.substr(auth ? 5 : 0));
+    return logical::bad_request((auth ? "No auth engine at " : "No secret engine mount at ") +
+                                path.substr(auth ? 5 : 0));
   }
   return logical::with_data(describe_mount(*mount));
 }
@@ -214,6 +249,21 @@ Result<Response> read_tune(Context& context, bool auth) {
   return logical::with_data(describe_tune(**mount, context.lease_limits));
 }
 
+// What of the built-in mounts nobody may change.
+Result<void> check_tunable(const Mount& mount, const JsonObject& given) {
+  if (mount.path == "auth/token/" && given.find("token_type") != nullptr) {
+    return logical::bad_request("'token_type' cannot be set for 'token' or 'ns_token' auth mounts");
+  }
+  if (!is_built_in(mount) || mount.is_auth()) return {};
+  for (const char* name : {"default_lease_ttl", "max_lease_ttl"}) {
+    if (given.find(name) != nullptr) {
+      return logical::bad_request("cannot tune parameter " + std::string(name) + " of " +
+                                  mount.path);
+    }
+  }
+  return {};
+}
+
 Result<Response> tune(Context& context, const SystemParts& parts, bool auth) {
   auto found = mount_to_tune(context, auth);
   if (!found) return forward(found);
@@ -221,7 +271,10 @@ Result<Response> tune(Context& context, const SystemParts& parts, bool auth) {
   Mount mount = **found;
   if (context.fields.has("description")) mount.description = context.fields.text("description");
   if (!context.request.data.is_object()) return Response{};
-  auto applied = apply_config(*context.request.data.as_object(), mount.config);
+  const JsonObject& given = *context.request.data.as_object();
+  auto tunable = check_tunable(mount, given);
+  if (!tunable) return forward(tunable);
+  auto applied = apply_config(given, context.server_limits, mount.config);
   if (!applied) return forward(applied);
   Response response;
   for (const auto& [key, value] : context.fields.string_map("options")) {
@@ -230,6 +283,11 @@ Result<Response> tune(Context& context, const SystemParts& parts, bool auth) {
       if (value != "1" && value != "2") return logical::bad_request("invalid version specified");
       if (now == "2" && value == "1") {
         return logical::bad_request("cannot downgrade mount from version 2");
+      }
+      if (now == "1" && value == "2") {
+        response.warnings.push_back(
+            "Upgrading mount from version 1 to version 2. This mount will be unavailable for a "
+            "brief period and will resume service shortly.");
       }
     }
     mount.options[key] = value;
@@ -240,36 +298,6 @@ Result<Response> tune(Context& context, const SystemParts& parts, bool auth) {
   call.txn->put(row_of(mount.path), pipeline::Keeper::describe(mount).dump());
   context.after_commit.push_back([&keeper = parts.keeper] { return keeper.reload_mounts(); });
   return response;
-}
-
-Result<Response> remount(Context& context, const SystemParts& parts) {
-  CallContext& call = CallContext::of(context);
-  std::string from(context.fields.text("from")), to(context.fields.text("to"));
-  if (from.empty() || to.empty()) {
-    return logical::bad_request("both 'from' and 'to' path must be specified as a string");
-  }
-  from = mount_path(from, false);
-  to = mount_path(to, false);
-  const auto mount = call.state->mounts->at(from);
-  if (mount == nullptr) return logical::bad_request("no matching mount at \"" + from + "\"");
-  if (is_built_in(*mount)) return logical::bad_request("cannot remount \"" + from + "\"");
-  if (from.starts_with("auth/") != to.starts_with("auth/")) {
-    return logical::bad_request("cannot move an auth mount to a secret mount or the other way");
-  }
-  for (std::string_view reserved : {"sys/", "cubbyhole/", "identity/", "audit/", "auth/token/"}) {
-    if (to.starts_with(reserved)) return logical::bad_request("cannot remount to \"" + to + "\"");
-  }
-  if (auto taken = call.state->mounts->in_the_way_of(to)) {
-    return logical::bad_request("path is already in use at " + taken->path);
-  }
-  Mount moved = *mount;
-  moved.path = to;
-  auto there = call.txn->get(row_of(to));
-  if (!there) return forward(there);
-  call.txn->erase(row_of(from));
-  call.txn->put(row_of(to), pipeline::Keeper::describe(moved).dump());
-  context.after_commit.push_back([&keeper = parts.keeper] { return keeper.reload_mounts(); });
-  return logical::with_data({{"migration_id", context.random.uuid()}});
 }
 
 }  // namespace
@@ -315,23 +343,6 @@ void SystemBackend::add_mount_routes() {
                  .sudo = auth,
                  .blocking = true});
   }
-  routes_.add(
-      {.pattern = "remount",
-       .fields = {{"from", FieldType::kString, "Where it is."},
-                  {"to", FieldType::kString, "Where it is to be."}},
-       .handlers = {{Operation::kUpdate, [this](Context& c) { return remount(c, parts_); }}},
-       .synopsis = "Moves a mount; its data stays where it is.",
-       .sudo = true,
-       .blocking = true});
-  routes_.add({.pattern = "remount/status/{migration_id}",
-               .handlers = {{Operation::kRead,
-                             [](Context& c) -> Result<Response> {
-                               return logical::with_data(
-                                   {{"migration_id", c.fields.text("migration_id")},
-                                    {"migration_info", JsonObject{{"status", "success"}}}});
-                             }}},
-               .synopsis = "The state of a move; a move is done when it was answered.",
-               .sudo = true});
 }
 
 }  // namespace rekey::system

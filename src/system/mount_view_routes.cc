@@ -18,7 +18,7 @@ using logical::Response;
 using pipeline::CallContext;
 
 Json options_of(const Mount& mount) {
-  if (mount.options.empty()) return Json();
+  if (mount.options.empty() && is_built_in(mount)) return Json();  // as Vault shows them
   JsonObject options;
   for (const auto& [key, value] : mount.options) options.set(key, value);
   return options;
@@ -36,6 +36,11 @@ void copy_tuned(const Mount& mount, JsonObject& into) {
     if (value == nullptr || (value->as_string() && value->as_string()->empty())) continue;
     into.set(name, *value);
   }
+}
+
+bool flag_of(const JsonObject& config, std::string_view name) {
+  const Json* value = config.find(name);
+  return value != nullptr && value->as_bool() && *value->as_bool();
 }
 
 Result<Response> all_mounts(Context& context) {
@@ -72,18 +77,30 @@ Result<Response> one_mount(Context& context) {
                       "grant access to path \"" +
                           path + "/\"");
   };
-  if (call.acl == nullptr) return refuse();
+  if (call.acl == nullptr) return base::fail(ErrorKind::kUnauthenticated, "permission denied");
   const auto mount = call.state->mounts->find(path);
   if (mount == nullptr || (!call.acl->root() && !call.acl->reaches_below(mount->path))) {
     while (path.ends_with('/')) path.pop_back();
     return refuse();
   }
   JsonObject data = describe_mount(*mount);
-  data.set("path", mount->path);
+  data.set("path", mount->is_auth() ? mount->path.substr(5) : mount->path);
   return logical::with_data(std::move(data));
 }
 
 }  // namespace
+
+std::string mount_path(std::string_view given, bool auth) {
+  std::string path(given);
+  while (path.starts_with('/')) path.erase(0, 1);
+  if (!path.ends_with('/')) path += '/';
+  return (auth ? "auth/" : "") + path;
+}
+
+bool is_built_in(const Mount& mount) {
+  return mount.path == "sys/" || mount.path == "cubbyhole/" || mount.path == "identity/" ||
+         mount.path == "auth/token/";
+}
 
 JsonObject describe_mount(const Mount& mount) {
   JsonObject config;
@@ -91,8 +108,7 @@ JsonObject describe_mount(const Mount& mount) {
     const Json* value = mount.config.find(name);
     config.set(name, value == nullptr ? Json(0) : *value);
   }
-  const Json* no_cache = mount.config.find("force_no_cache");
-  config.set("force_no_cache", no_cache == nullptr ? Json(false) : *no_cache);
+  config.set("force_no_cache", flag_of(mount.config, "force_no_cache"));
   if (mount.is_auth()) {
     const Json* type = mount.config.find("token_type");
     config.set("token_type", type == nullptr ? Json("default-service") : *type);
@@ -120,7 +136,7 @@ JsonObject describe_tune(const Mount& mount, const logical::Limits& limits) {
   JsonObject data{{"default_lease_ttl", own_or(mount.default_lease_ttl, limits.default_lease_ttl)},
                   {"max_lease_ttl", own_or(mount.max_lease_ttl, limits.max_lease_ttl)},
                   {"description", mount.description},
-                  {"force_no_cache", false}};
+                  {"force_no_cache", flag_of(mount.config, "force_no_cache")}};
   if (mount.is_auth()) {
     const Json* type = mount.config.find("token_type");
     data.set("token_type", type == nullptr ? Json("default-service") : *type);
@@ -152,6 +168,7 @@ SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
   add_seal_routes();
   add_quorum_routes();
   add_mount_routes();
+  add_remount_routes();
   add_mount_view_routes();
   add_policy_routes();
   add_capability_routes();

@@ -1,6 +1,7 @@
 // sys/policies/acl, sys/policy.
 #include <algorithm>
 
+#include "base/codec.h"
 #include "logical/answer.h"
 #include "pipeline/call_context.h"
 #include "system/system_backend.h"
@@ -55,10 +56,16 @@ Result<Response> write(Context& context, pipeline::Keeper& keeper) {
     return logical::bad_request("cannot update \"" + name + "\" policy");
   }
   std::string text(context.fields.text("policy"));
-  if (text.empty()) text = context.fields.text("rules");
-  if (text.empty()) return logical::bad_request("'policy' parameter not supplied or empty");
-  // Older clients may send it in base64.
   std::vector<std::string> warnings;
+  if (text.empty()) {
+    text = context.fields.text("rules");
+    if (!text.empty()) {
+      warnings.push_back("'rules' is deprecated, please use 'policy' instead");
+    }
+  }
+  if (text.empty()) return logical::bad_request("'policy' parameter not supplied or empty");
+  // Some clients send it in base64; no policy in HCL or JSON is base64 by accident.
+  if (auto decoded = base::base64_decode(text)) text = std::move(*decoded);
   auto parsed = policy::parse_policy(name, text, warnings);
   if (!parsed) return forward(parsed);
   CallContext& call = CallContext::of(context);

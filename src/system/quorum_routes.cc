@@ -168,10 +168,32 @@ Result<Response> rekey_restart(Context&, const Rekeying& rekeying) {
   return plain(describe(*verification));
 }
 
+// The root token that generate-root made, from its encoded form and the one-time password.
+Result<Response> decode_token(Context& context) {
+  const std::string_view otp = context.fields.text("otp");
+  const std::string_view text = context.fields.text("encoded_token");
+  if (text.empty() || otp.empty()) return logical::bad_request("missing encoded_token or otp");
+  const auto encoded = base::base64_decode(text);
+  std::string token;
+  if (encoded && encoded->size() == otp.size()) {
+    for (size_t i = 0; i < otp.size(); i++) token += static_cast<char>((*encoded)[i] ^ otp[i]);
+  }
+  if (token.empty() || !base::is_valid_utf8(token)) {
+    return logical::bad_request("error decoding the token: it doesn't belong to this otp");
+  }
+  return logical::with_data({{"token", token}});
+}
+
 using RekeyHandler = Result<Response> (*)(Context&, const Rekeying&);
 
 logical::Handler bound(RekeyHandler handler, const Rekeying& rekeying) {
-  return [handler, rekeying](Context& context) { return handler(context, rekeying); };
+  return [handler, rekeying](Context& context) -> Result<Response> {
+    const bool recovery = &rekeying.operation == &rekeying.control.recovery_rekey();
+    if (recovery && !rekeying.control.has_recovery_shares()) {
+      return logical::bad_request("recovery rekeying not supported");
+    }
+    return handler(context, rekeying);
+  };
 }
 
 }  // namespace
@@ -216,14 +238,15 @@ void SystemBackend::add_quorum_routes() {
   add_rekey_routes("rekey", control.rekey());
   add_rekey_routes("rekey-recovery-key", control.recovery_rekey());
   for (const char* pattern : {"rekey/backup", "rekey/recovery-key-backup"}) {
-    routes_.add(
-        {.pattern = pattern,
-         .handlers = {{Operation::kRead,
-                       [](Context&) -> Result<Response> { return logical::nothing_there(); }},
-                      {Operation::kDelete,
-                       [](Context&) -> Result<Response> { return Response{}; }}},
-         .synopsis = "A backup of PGP-encrypted shares; there is none.",
-         .sudo = true});
+    routes_.add({.pattern = pattern,
+                 .handlers = {{Operation::kRead,
+                               [](Context&) -> Result<Response> {
+                                 return logical::bad_request("no backed-up keys found");
+                               }},
+                              {Operation::kDelete,
+                               [](Context&) -> Result<Response> { return Response{}; }}},
+                 .synopsis = "A backup of PGP-encrypted shares; there is none.",
+                 .sudo = true});
   }
   add_generate_root_routes();
   add_rotate_routes();
@@ -270,6 +293,11 @@ void SystemBackend::add_generate_root_routes() {
        .synopsis = "Starts, shows or cancels the making of a root token by share holders.",
        .unauthenticated = true,
        .blocking = true});
+  routes_.add({.pattern = "decode-token",
+               .fields = {{"encoded_token", FieldType::kString, "What generate-root answered."},
+                          {"otp", FieldType::kString, "Its one-time password."}},
+               .handlers = {{Operation::kUpdate, decode_token}},
+               .synopsis = "Decodes the token that generate-root made."});
   routes_.add({.pattern = "generate-root/update",
                .fields = {nonce, {"key", FieldType::kString, "One share, in hex or base64."}},
                .handlers = {{Operation::kUpdate,

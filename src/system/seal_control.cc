@@ -71,6 +71,12 @@ Result<InitResult> SealControl::initialize(InitRequest request) {
     return base::fail(ErrorKind::kInvalid,
                       "encrypting shares or the root token with PGP keys is not supported");
   }
+  if (parts_.seal.needs_shares() &&
+      (request.recovery.shares != 0 || request.recovery.threshold != 0)) {
+    return base::fail(ErrorKind::kInvalid,
+                      "parameters recovery_shares,recovery_threshold not applicable to seal type " +
+                          std::string(parts_.seal.type()));
+  }
   auto made = parts_.barrier.initialize(parts_.seal, request.shares, request.recovery);
   if (!made) return forward(made);
   auto opened = open(made->root_key);

@@ -64,6 +64,8 @@ class SealControl {
 
   base::Result<SealStatus> status();
   base::Result<bool> initialized();
+  // Whether there are recovery shares instead of unseal shares.
+  bool has_recovery_shares() const { return !parts_.seal.needs_shares(); }
   bool sealed() const { return parts_.barrier.sealed(); }
 
   // kInvalid "Vault is already initialized" or for bad counts. Leaves a Shamir store sealed; one

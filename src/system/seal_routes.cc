@@ -73,6 +73,21 @@ Result<Response> init(Context& context, SealControl& control) {
   return plain(std::move(body));
 }
 
+Result<Response> unseal(Context& context, const SystemParts& parts) {
+  if (context.fields.flag("migrate")) {
+    return logical::bad_request("can't perform a seal migration, no migration seal found");
+  }
+  const bool reset = context.fields.flag("reset");
+  const std::string_view key = context.fields.text("key");
+  if (!reset && key.empty()) {
+    return logical::bad_request(
+        "'key' must be specified in request body as JSON, or 'reset' set to true");
+  }
+  auto status = reset ? parts.seal_control.reset_unseal() : parts.seal_control.unseal(key);
+  if (!status) return forward(status);
+  return plain(describe(*status, parts));
+}
+
 // Status codes of sys/health, each of which the caller may choose.
 struct HealthCodes {
   int64_t active, standby, sealed, uninitialized;
@@ -158,18 +173,7 @@ void SystemBackend::add_seal_routes() {
                           {"reset", FieldType::kBoolean, "Forget the shares given so far."},
                           {"migrate", FieldType::kBoolean, "Not supported."}},
                .handlers = {{Operation::kUpdate,
-                             [&control, seal_status](Context& context) -> Result<Response> {
-                               const bool reset = context.fields.flag("reset");
-                               if (!reset && context.fields.text("key").empty()) {
-                                 return logical::bad_request(
-                                     "'key' must be specified in request body as JSON, or 'reset' "
-                                     "set to true");
-                               }
-                               auto status = reset ? control.reset_unseal()
-                                                   : control.unseal(context.fields.text("key"));
-                               if (!status) return forward(status);
-                               return seal_status(*status);
-                             }}},
+                             [this](Context& context) { return unseal(context, parts_); }}},
                .synopsis = "Takes one share towards unsealing.",
                .unauthenticated = true,
                .while_sealed = true,

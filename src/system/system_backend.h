@@ -47,8 +47,9 @@ class SystemBackend final : public logical::Backend {
   void add_quorum_routes();  // rekey
   void add_rekey_routes(const std::string& folder, barrier::RekeyOperation& operation);
   void add_generate_root_routes();
-  void add_rotate_routes();      // rotate, key-status
-  void add_mount_routes();       // mounts, auth, tune, remount
+  void add_rotate_routes();  // rotate, key-status
+  void add_mount_routes();   // mounts, auth, tune
+  void add_remount_routes();
   void add_mount_view_routes();  // internal/ui/...
   void add_policy_routes();      // policies/acl, policy
   void add_capability_routes();  // capabilities*, resultant-acl

@@ -66,7 +66,8 @@ void SystemBackend::add_tool_routes() {
   const Field format{"format", FieldType::kString, "base64 or hex."};
   for (const char* pattern :
        {"tools/random", "tools/random/platform", "tools/random/seal", "tools/random/all",
-        "tools/random/platform/{urlbytes}", "tools/random/{urlbytes}"}) {
+        "tools/random/platform/{urlbytes}", "tools/random/seal/{urlbytes}",
+        "tools/random/all/{urlbytes}", "tools/random/{urlbytes}"}) {
     routes_.add({.pattern = pattern,
                  .fields = {bytes, format},
                  .handlers = {{Operation::kUpdate, random}},

@@ -43,6 +43,16 @@ base::Result<JsonObject> parse_form(std::string_view text) {
   return out;
 }
 
+// No C0 and C1 control characters; `text` is valid UTF-8.
+bool printable(std::string_view text) {
+  for (size_t i = 0; i < text.size(); i++) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x20 || byte == 0x7f) return false;
+    if (byte == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0) return false;
+  }
+  return true;
+}
+
 // "/v1/secret//data/x" is "secret/data/x". A relative segment is refused: what a proxy made of it
 // is not for us to guess.
 base::Result<std::string> logical_path(std::string_view encoded) {
@@ -56,6 +66,9 @@ base::Result<std::string> logical_path(std::string_view encoded) {
     path += c;
   }
   if (path.size() > kPathBytesMax) return base::fail(ErrorKind::kTooLarge, "the path is too long");
+  if (!printable(path)) {
+    return base::fail(ErrorKind::kInvalid, "the path must not hold control characters");
+  }
   const std::string_view view = path;
   for (size_t at = 0; at <= view.size();) {
     const size_t end = std::min(view.find('/', at), view.size());
@@ -116,7 +129,10 @@ base::Result<void> choose_operation(const net::Request& http, logical::Request& 
     out.operation = method == "PATCH" ? Operation::kPatch : Operation::kUpdate;
     if (method == "PATCH" && media_type(out.content_type) != "application/merge-patch+json") {
       return base::fail(ErrorKind::kMediaType,
-                        "PATCH requires Content-Type: application/merge-patch+json");
+                        "PATCH requires Content-Type of application/merge-patch+json" +
+                            (out.content_type.empty()
+                                 ? std::string()
+                                 : ", provided " + std::string(media_type(out.content_type))));
     }
     return read_body(http, out);
   }
@@ -124,10 +140,15 @@ base::Result<void> choose_operation(const net::Request& http, logical::Request& 
     out.operation = Operation::kList;
     if (!out.path.ends_with('/')) out.path += '/';
     query->erase("list");
-  } else if (method == "GET" || method == "HEAD") {
+  } else if (method == "GET" || (method == "HEAD" && out.path == "sys/health")) {
     out.operation = Operation::kRead;
   } else if (method == "DELETE") {
     out.operation = Operation::kDelete;
+    // The only deletions with a body: cancelling these takes the operation's nonce.
+    if (out.path.starts_with("sys/rekey") || out.path.starts_with("sys/generate-root")) {
+      auto body = read_body(http, out);
+      if (!body) return body;
+    }
   } else {
     return base::fail(ErrorKind::kUnsupported, "");
   }
@@ -144,12 +165,6 @@ base::Result<void> read_headers(const net::Request& http, logical::Request& out)
   }
   out.content_type = http.header("Content-Type");
   out.accept = http.header("Accept");
-  const std::string_view name_space = http.header("X-Vault-Namespace");
-  if (!name_space.empty() && name_space != "root" && name_space != "root/" && name_space != "/") {
-    return base::fail(ErrorKind::kInvalid,
-                      "namespaces are not supported by Rekey: leave X-Vault-Namespace "
-                      "(VAULT_NAMESPACE, -namespace) empty or use root");
-  }
   const std::string_view wrap = http.header("X-Vault-Wrap-TTL");
   if (!wrap.empty()) {
     const auto ttl = base::parse_duration(wrap);
@@ -157,6 +172,32 @@ base::Result<void> read_headers(const net::Request& http, logical::Request& out)
       return base::fail(ErrorKind::kInvalid, "error parsing X-Vault-Wrap-TTL: not a duration");
     }
     if (ttl->count() > 0) out.wrap_ttl = *ttl;
+  }
+  return {};
+}
+
+// What belongs to the whole server, in Vault too.
+bool outside_namespaces(std::string_view path) {
+  if (!path.starts_with("sys/")) return false;
+  path.remove_prefix(4);
+  const std::string_view first = path.substr(0, path.find('/'));
+  for (std::string_view name :
+       {"init", "seal", "unseal", "step-down", "health", "rekey", "rekey-recovery-key",
+        "generate-root", "raw", "storage", "metrics", "pprof"}) {
+    if (first == name) return true;
+  }
+  return false;
+}
+
+base::Result<void> check_namespace(const net::Request& http, std::string_view path) {
+  const std::string_view name_space = http.header("X-Vault-Namespace");
+  if (!name_space.empty() && name_space != "root" && name_space != "root/" && name_space != "/") {
+    if (outside_namespaces(path)) {
+      return base::fail(ErrorKind::kInvalid, "operation unavailable in namespaces");
+    }
+    return base::fail(ErrorKind::kInvalid,
+                      "namespaces are not supported by Rekey: leave X-Vault-Namespace "
+                      "(VAULT_NAMESPACE, -namespace) empty or use root");
   }
   return {};
 }
@@ -198,6 +239,8 @@ base::Result<void> translate(const net::Request& http, logical::Request& out) {
   if (!path) return forward(path);
   out.path = std::move(*path);
   if (!headers) return headers;
+  auto root = check_namespace(http, out.path);
+  if (!root) return root;
   return choose_operation(http, out);
 }
 

@@ -40,6 +40,16 @@ std::vector<std::string> sorted_policies(std::vector<std::string> names, bool wi
   return {unique.begin(), unique.end()};
 }
 
+// ["a" "b"], as Vault writes lists into its messages.
+std::string quoted(const std::vector<std::string>& names) {
+  std::string out = "[";
+  for (const std::string& name : names) {
+    if (out.size() > 1) out += ' ';
+    base::append_json_string(out, name);
+  }
+  return out + "]";
+}
+
 // Which policies the new token has. Without a role it may have no more than its maker, unless its
 // maker has sudo.
 Result<std::vector<std::string>> choose_policies(const logical::Fields& fields, const Token& parent,
@@ -62,8 +72,10 @@ Result<std::vector<std::string>> choose_policies(const logical::Fields& fields, 
     for (const std::string& name : policies) {
       if (limited && name != "default" && !contains(role->allowed_policies, name) &&
           !any_glob(role->allowed_policies_glob, name)) {
-        return logical::bad_request("token policies (" + base::Json::strings(policies).dump() +
-                                    ") must be subset of the role's allowed policies");
+        return logical::bad_request("token policies (" + quoted(policies) +
+                                    ") must be subset of the role's allowed policies (" +
+                                    quoted(role->allowed_policies) + ") or glob policies (" +
+                                    quoted(role->allowed_policies_glob) + ")");
       }
       if (contains(role->disallowed_policies, name) ||
           any_glob(role->disallowed_policies_glob, name)) {
@@ -82,6 +94,13 @@ Result<std::vector<std::string>> choose_policies(const logical::Fields& fields, 
     if (!may) return logical::bad_request("child policies must be subset of parent");
   }
   return policies;
+}
+
+std::string capped(int64_t ttl_s, int64_t longest_s) {
+  return "TTL of \"" + base::format_duration(std::chrono::seconds(ttl_s)) +
+         "\" exceeded the effective max_ttl of \"" +
+         base::format_duration(std::chrono::seconds(longest_s)) +
+         "\"; TTL value is capped accordingly";
 }
 
 // How long it lives: what was asked for, within the mount's bounds; a root token for ever.
@@ -103,10 +122,7 @@ void choose_ttl(const Context& context, const Role* role, Token& token,
     ttl = seconds(context.lease_limits.default_lease_ttl);
   }
   if (ttl > longest && token.period_s == 0) {
-    warnings.push_back("TTL of \"" + base::format_duration(std::chrono::seconds(ttl)) +
-                       "\" exceeded the effective max_ttl of \"" +
-                       base::format_duration(std::chrono::seconds(longest)) +
-                       "\"; TTL value is capped accordingly");
+    warnings.push_back(capped(ttl, longest));
     ttl = longest;
   }
   if (role != nullptr && role->explicit_max_ttl_s > 0 &&
@@ -120,6 +136,7 @@ void choose_ttl(const Context& context, const Role* role, Token& token,
     token.explicit_max_ttl_s = longest;
   }
   if (token.explicit_max_ttl_s > 0 && (ttl == 0 || ttl > token.explicit_max_ttl_s)) {
+    if (ttl != 0) warnings.push_back(capped(ttl, token.explicit_max_ttl_s));
     ttl = token.explicit_max_ttl_s;
   }
   token.creation_ttl_s = ttl;
@@ -155,7 +172,7 @@ logical::Auth auth_of(const Token& token, std::string text) {
   auth.token_policies = token.policies;
   auth.metadata = token.meta;
   auth.lease_duration_s = token.creation_ttl_s;
-  auth.renewable = token.renewable;
+  auth.renewable = token.renewable && token.creation_ttl_s != 0;
   auth.entity_id = token.entity_id;
   auth.type = token.type;
   auth.orphan = token.orphan;
@@ -191,6 +208,53 @@ Result<void> check_privileges(const logical::Fields& fields, bool sudo) {
   return {};
 }
 
+// A text of the maker's choice must not look like one of ours, nor like what others split at dots.
+Result<void> check_wanted_id(std::string_view id) {
+  for (std::string_view prefix : {identity::kServicePrefix, std::string_view("s.")}) {
+    if (id.starts_with(prefix)) {
+      return logical::bad_request("custom token ID cannot have the '" + std::string(prefix) +
+                                  "' prefix");
+    }
+  }
+  if (id.find('.') != std::string_view::npos) {
+    return logical::bad_request("custom token ID cannot have a '.' in the value");
+  }
+  return {};
+}
+
+Result<void> check_times(const logical::Fields& fields) {
+  for (std::string_view name : {"ttl", "lease", "period", "explicit_max_ttl"}) {
+    if (fields.duration(name).value_or(base::Duration{}).count() < 0) {
+      return logical::bad_request(std::string(name) + " must be positive");
+    }
+  }
+  return {};
+}
+
+// What is wrong with the request whoever makes it.
+Result<void> check_fields(const logical::Fields& fields, const Role* role) {
+  auto times = check_times(fields);
+  if (!times) return times;
+  if (role == nullptr && !fields.text("entity_alias").empty()) {
+    return logical::bad_request("'entity_alias' is only allowed in combination with token role");
+  }
+  for (const std::string& name : fields.strings("policies")) {
+    if (name == "response-wrapping" || name == "control-group") {
+      return logical::bad_request("cannot assign policy \"" + name + "\"");
+    }
+  }
+  return check_wanted_id(fields.text("id"));
+}
+
+void warn_of_missing_policies(const CallContext& context, const Token& token,
+                              std::vector<std::string>& warnings) {
+  for (const std::string& name : token.policies) {
+    if (!context.state->policies->contains(name)) {
+      warnings.push_back("Policy \"" + name + "\" does not exist");
+    }
+  }
+}
+
 Result<bool> wants_batch(const logical::Fields& fields, const Role* role) {
   const std::string_view asked = fields.text("type");
   if (!asked.empty() && asked != "service" && asked != "batch") {
@@ -210,6 +274,30 @@ int64_t choose_uses(const logical::Fields& fields, const Role* role) {
   return asked == 0 || role->num_uses < asked ? role->num_uses : asked;
 }
 
+Result<void> check_batch(const Token& token) {
+  if (token.explicit_max_ttl_s != 0) {
+    return logical::bad_request("batch tokens cannot have \"explicit_max_ttl\" set");
+  }
+  if (token.num_uses != 0) return logical::bad_request("batch tokens cannot have num_uses set");
+  if (token.period_s != 0) return logical::bad_request("batch tokens cannot have a period");
+  if (token.is_root()) return logical::bad_request("batch tokens cannot be root tokens");
+  return {};
+}
+
+Result<Response> seal_batch(const CallContext& context, const Token& parent, Token token,
+                            Response response) {
+  token.renewable = false;
+  token.issued_at = context.lane.revision();
+  if (!token.orphan) {
+    token.ancestors = parent.ancestors;
+    token.ancestors.insert(token.ancestors.begin(), parent.id);
+  }
+  auto sealed = pipeline::seal_batch_token(*context.state, token, context.random);
+  if (!sealed) return forward(sealed);
+  response.auth = auth_of(token, std::move(*sealed));
+  return response;
+}
+
 Result<Response> create_token(CallContext& context, const Role* role, bool orphan) {
   const logical::Fields& fields = context.fields;
   // Read again as a condition: a maker that is being revoked makes nothing.
@@ -224,6 +312,8 @@ Result<Response> create_token(CallContext& context, const Role* role, bool orpha
   const bool sudo = has_sudo(context);
   auto privileged = check_privileges(fields, sudo);
   if (!privileged) return forward(privileged);
+  auto sound = check_fields(fields, role);
+  if (!sound) return forward(sound);
   auto batch = wants_batch(fields, role);
   if (!batch) return forward(batch);
   Token token;
@@ -254,26 +344,17 @@ Result<Response> create_token(CallContext& context, const Role* role, bool orpha
       std::chrono::floor<std::chrono::seconds>(context.clock.wall()).time_since_epoch().count();
   token.entity_id = orphan ? "" : (*parent)->entity_id;
   Response response;
+  warn_of_missing_policies(context, token, response.warnings);
+  if (*batch) {
+    auto fit = check_batch(token);
+    if (!fit) return forward(fit);
+  }
+  token.orphan = orphan;
   choose_ttl(context, role, token, response.warnings);
   if (token.is_root() && token.expires_s == 0 && (*parent)->expires_s != 0) {
     return logical::bad_request("expiring root tokens cannot create non-expiring root tokens");
   }
-  if (*batch) {
-    if (token.num_uses != 0) return logical::bad_request("batch tokens cannot have num_uses set");
-    if (token.period_s != 0) return logical::bad_request("batch tokens cannot have a period");
-    if (token.is_root()) return logical::bad_request("batch tokens cannot be root tokens");
-    token.renewable = false;
-    token.orphan = orphan;
-    token.issued_at = context.lane.revision();
-    if (!orphan) {
-      token.ancestors = (*parent)->ancestors;
-      token.ancestors.insert(token.ancestors.begin(), (*parent)->id);
-    }
-    auto sealed = pipeline::seal_batch_token(*context.state, token, context.random);
-    if (!sealed) return forward(sealed);
-    response.auth = auth_of(token, std::move(*sealed));
-    return response;
-  }
+  if (*batch) return seal_batch(context, **parent, std::move(token), std::move(response));
   auto text = context.tokens().create(token, orphan ? nullptr : &**parent, fields.text("id"));
   if (!text) return forward(text);
   response.auth = auth_of(token, std::move(*text));

@@ -24,37 +24,34 @@ Result<Response> renew(CallContext& context, Token token, std::string_view text)
   const int64_t now =
       std::chrono::floor<std::chrono::seconds>(context.clock.wall()).time_since_epoch().count();
   Response response;
-  int64_t ttl = 0;
-  if (token.expires_s != 0) {
-    if (!token.renewable) return logical::bad_request("lease is not renewable");
-    const int64_t longest = seconds(context.lease_limits.max_lease_ttl);
-    const int64_t asked = seconds(context.fields.duration("increment").value_or(base::Duration{}));
-    const int64_t usual = token.creation_ttl_s > 0
-                              ? token.creation_ttl_s
-                              : seconds(context.lease_limits.default_lease_ttl);
-    int64_t until = now + (token.period_s > 0 ? token.period_s : asked > 0 ? asked : usual);
-    if (token.period_s == 0 && until > token.created_s + longest) {
-      until = token.created_s + longest;
-      response.warnings.push_back("TTL was capped at the mount's maximum");
-    }
-    if (token.explicit_max_ttl_s > 0 && until > token.created_s + token.explicit_max_ttl_s) {
-      until = token.created_s + token.explicit_max_ttl_s;
-      response.warnings.push_back("TTL was capped at the token's explicit maximum");
-    }
-    const int64_t old_expires = token.expires_s;
-    token.expires_s = std::max(until, now + 1);
-    token.last_renewal_s = now;
-    context.tokens().update(token, old_expires);
-    ttl = token.expires_s - now;
+  // One that never ends has no lease.
+  if (token.expires_s == 0) return logical::bad_request("lease not found");
+  if (!token.renewable) return logical::bad_request("lease is not renewable");
+  const int64_t longest = seconds(context.lease_limits.max_lease_ttl);
+  const int64_t asked = seconds(context.fields.duration("increment").value_or(base::Duration{}));
+  const int64_t usual = token.creation_ttl_s > 0 ? token.creation_ttl_s
+                                                 : seconds(context.lease_limits.default_lease_ttl);
+  int64_t until = now + (token.period_s > 0 ? token.period_s : asked > 0 ? asked : usual);
+  if (token.period_s == 0 && until > token.created_s + longest) {
+    until = token.created_s + longest;
+    response.warnings.push_back("TTL was capped at the mount's maximum");
   }
+  if (token.explicit_max_ttl_s > 0 && until > token.created_s + token.explicit_max_ttl_s) {
+    until = token.created_s + token.explicit_max_ttl_s;
+    response.warnings.push_back("TTL was capped at the token's explicit maximum");
+  }
+  const int64_t old_expires = token.expires_s;
+  token.expires_s = std::max(until, now + 1);
+  token.last_renewal_s = now;
+  context.tokens().update(token, old_expires);
   logical::Auth auth;
   auth.client_token = text;
   auth.accessor = token.accessor;
   auth.policies = token.policies;
   auth.token_policies = token.policies;
   auth.metadata = token.meta;
-  auth.lease_duration_s = ttl;
-  auth.renewable = token.renewable && token.expires_s != 0;
+  auth.lease_duration_s = token.expires_s - now;
+  auth.renewable = true;
   auth.entity_id = token.entity_id;
   auth.orphan = token.orphan;
   auth.num_uses = token.num_uses;
@@ -76,15 +73,17 @@ Result<Token> find(CallContext& context, std::string_view text) {
   return std::move(**token);
 }
 
-Result<Token> find_by_accessor(CallContext& context) {
+// Nothing where it isn't good any more.
+Result<std::optional<Token>> find_by_accessor(CallContext& context) {
   const std::string_view accessor = context.fields.text("accessor");
   if (accessor.empty()) return logical::bad_request("missing accessor");
   auto token = context.tokens().find_by_accessor(accessor);
   if (!token) return forward(token);
-  if (!*token || context.state->cutoffs->revokes(**token)) {
-    return base::fail(ErrorKind::kDenied, "invalid accessor");
+  if (!*token || (*token)->expired(context.clock.wall()) ||
+      context.state->cutoffs->revokes(**token)) {
+    return std::optional<Token>();
   }
-  return std::move(**token);
+  return token;
 }
 
 Result<Response> renew_token(Context& context) {
@@ -107,7 +106,8 @@ Result<Response> renew_accessor(Context& context) {
   CallContext& call = CallContext::of(context);
   auto token = find_by_accessor(call);
   if (!token) return forward(token);
-  return renew(call, std::move(*token), "");
+  if (!*token) return logical::bad_request(logical::listed("invalid accessor"));
+  return renew(call, std::move(**token), "");
 }
 
 Result<Response> revoke(CallContext& context, pipeline::Keeper& keeper, const Token& token,
@@ -184,7 +184,12 @@ void TokenBackend::add_revoke_routes() {
                                CallContext& call = CallContext::of(context);
                                auto found = find_by_accessor(call);
                                if (!found) return forward(found);
-                               return revoke(call, keeper_, *found, false);
+                               if (!*found) {
+                                 Response response;
+                                 response.warnings.push_back("No token found with this accessor");
+                                 return response;
+                               }
+                               return revoke(call, keeper_, **found, false);
                              }}},
                .synopsis = "Ends the token with this accessor, and all its children."});
   routes_.add({.pattern = "tidy",

@@ -46,8 +46,9 @@ void write_meta(JsonWriter& json, const Token& token) {
 
 // `text` is the token itself, or empty where it isn't known (by accessor). Written without a tree:
 // every client asks for this, some at every step.
-Response describe(const Token& token, int64_t uses_left, std::string_view text,
-                  base::WallTime now) {
+Response describe(const CallContext& context, const Token& token, int64_t uses_left,
+                  std::string_view text) {
+  const base::WallTime now = context.clock.wall();
   const bool nameless_root = token.is_root() && token.display_name.empty();
   Response response;
   response.data.reserve(640);
@@ -69,7 +70,7 @@ Response describe(const Token& token, int64_t uses_left, std::string_view text,
   }
   write_meta(json, token);
   json.member("num_uses", uses_left);
-  json.member("orphan", token.orphan);
+  json.member("orphan", token.orphan || context.state->cutoffs->orphaned(token));
   json.member("path", token.path);
   if (token.period_s != 0) json.member("period", token.period_s);
   write_strings(json, "policies", token.policies);
@@ -93,12 +94,12 @@ Result<Response> lookup_text(CallContext& context, std::string_view text) {
   if (text.starts_with(identity::kBatchPrefix)) {
     auto token = pipeline::open_batch_token(*context.state, text);
     if (!token || !usable(context, *token)) return bad_token();
-    return describe(*token, token->num_uses, text, context.clock.wall());
+    return describe(context, *token, token->num_uses, text);
   }
   auto token = context.tokens().find(text);
   if (!token) return forward(token);
   if (!*token || !usable(context, **token)) return bad_token();
-  return describe(**token, (*token)->num_uses, text, context.clock.wall());
+  return describe(context, **token, (*token)->num_uses, text);
 }
 
 Result<Response> lookup(Context& context) {
@@ -113,7 +114,7 @@ Result<Response> lookup_self(Context& context) {
   const Token& token = *call.token;
   // This request is one of its uses.
   const int64_t uses_left = token.num_uses > 0 ? token.num_uses - 1 : token.num_uses;
-  return describe(token, uses_left, context.request.token, context.clock.wall());
+  return describe(call, token, uses_left, context.request.token);
 }
 
 Result<Response> lookup_accessor(Context& context) {
@@ -123,9 +124,9 @@ Result<Response> lookup_accessor(Context& context) {
   auto token = call.tokens().find_by_accessor(accessor);
   if (!token) return forward(token);
   if (!*token || !usable(call, **token)) {
-    return base::fail(ErrorKind::kDenied, "invalid accessor");
+    return logical::bad_request(logical::listed("invalid accessor"));
   }
-  return describe(**token, (*token)->num_uses, "", context.clock.wall());
+  return describe(call, **token, (*token)->num_uses, "");
 }
 
 Result<Response> list_accessors(Context& context) {

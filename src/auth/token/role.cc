@@ -1,5 +1,7 @@
 #include "auth/token/role.h"
 
+#include <algorithm>
+
 #include "auth/token/token_backend.h"
 #include "identity/token.h"
 #include "logical/answer.h"
@@ -74,6 +76,9 @@ Result<void> apply(const logical::Fields& fields, Role& role) {
   list_of("allowed_policies_glob", role.allowed_policies_glob);
   list_of("disallowed_policies_glob", role.disallowed_policies_glob);
   list_of("allowed_entity_aliases", role.allowed_entity_aliases);
+  for (std::string& alias : role.allowed_entity_aliases) {
+    std::ranges::transform(alias, alias.begin(), [](unsigned char c) { return std::tolower(c); });
+  }
   role.orphan = fields.flag("orphan", role.orphan);
   role.renewable = fields.flag("renewable", role.renewable);
   role.no_default_policy = fields.flag("token_no_default_policy", role.no_default_policy);
@@ -82,10 +87,14 @@ Result<void> apply(const logical::Fields& fields, Role& role) {
     return logical::bad_request("given role path suffix does not match path restrictions");
   }
   const auto period = named(fields, "token_period", "period");
-  if (const auto value = fields.duration(period)) role.period_s = value->count() / 1'000'000'000;
+  if (const auto value = fields.duration(period)) {
+    role.period_s = value->count() / 1'000'000'000;
+    role.older_period = period == "period";
+  }
   const auto explicit_max = named(fields, "token_explicit_max_ttl", "explicit_max_ttl");
   if (const auto value = fields.duration(explicit_max)) {
     role.explicit_max_ttl_s = value->count() / 1'000'000'000;
+    role.older_explicit_max_ttl = explicit_max == "explicit_max_ttl";
   }
   role.num_uses = fields.integer("token_num_uses", role.num_uses);
   if (role.period_s < 0 || role.explicit_max_ttl_s < 0 || role.num_uses < 0) {
@@ -94,6 +103,7 @@ Result<void> apply(const logical::Fields& fields, Role& role) {
   const auto cidrs = named(fields, "token_bound_cidrs", "bound_cidrs");
   if (fields.has(cidrs)) {
     role.bound_cidrs.clear();
+    role.older_bound_cidrs = cidrs == "bound_cidrs";
     for (const std::string& text : fields.strings(cidrs)) {
       auto cidr = identity::parse_cidr(text);
       if (!cidr)
@@ -142,27 +152,27 @@ Result<bool> exists(Context& context) {
 }  // namespace
 
 Json describe(const Role& role) {
-  JsonObject out{{"name", role.name},
-                 {"allowed_policies", Json::strings(role.allowed_policies)},
-                 {"disallowed_policies", Json::strings(role.disallowed_policies)},
-                 {"allowed_policies_glob", Json::strings(role.allowed_policies_glob)},
-                 {"disallowed_policies_glob", Json::strings(role.disallowed_policies_glob)},
-                 {"allowed_entity_aliases", Json::strings(role.allowed_entity_aliases)},
-                 {"orphan", role.orphan},
-                 {"renewable", role.renewable},
-                 {"path_suffix", role.path_suffix},
-                 {"period", role.period_s},
-                 {"token_period", role.period_s},
-                 {"explicit_max_ttl", role.explicit_max_ttl_s},
-                 {"token_explicit_max_ttl", role.explicit_max_ttl_s},
-                 {"token_num_uses", role.num_uses},
-                 {"token_no_default_policy", role.no_default_policy},
-                 {"token_type", role.type}};
+  JsonObject out{
+      {"name", role.name},
+      {"allowed_policies", Json::strings(role.allowed_policies)},
+      {"disallowed_policies", Json::strings(role.disallowed_policies)},
+      {"allowed_policies_glob", Json::strings(role.allowed_policies_glob)},
+      {"disallowed_policies_glob", Json::strings(role.disallowed_policies_glob)},
+      {"allowed_entity_aliases",
+       role.allowed_entity_aliases.empty() ? Json() : Json::strings(role.allowed_entity_aliases)},
+      {"orphan", role.orphan},
+      {"renewable", role.renewable},
+      {"path_suffix", role.path_suffix},
+      {"period", role.older_period ? role.period_s : 0},
+      {"token_period", role.period_s},
+      {"explicit_max_ttl", role.older_explicit_max_ttl ? role.explicit_max_ttl_s : 0},
+      {"token_explicit_max_ttl", role.explicit_max_ttl_s},
+      {"token_no_default_policy", role.no_default_policy},
+      {"token_type", role.type}};
+  if (role.num_uses != 0) out.set("token_num_uses", role.num_uses);
   if (!role.bound_cidrs.empty()) {
-    out.set("bound_cidrs", Json::strings(role.bound_cidrs));
+    if (role.older_bound_cidrs) out.set("bound_cidrs", Json::strings(role.bound_cidrs));
     out.set("token_bound_cidrs", Json::strings(role.bound_cidrs));
-  } else {
-    out.set("token_bound_cidrs", Json::strings({}));
   }
   return out;
 }
@@ -188,6 +198,9 @@ Result<Role> parse_role(std::string_view text) {
   role.period_s = integer(*row, "token_period");
   role.explicit_max_ttl_s = integer(*row, "token_explicit_max_ttl");
   role.num_uses = integer(*row, "token_num_uses");
+  role.older_period = integer(*row, "period") != 0;
+  role.older_explicit_max_ttl = integer(*row, "explicit_max_ttl") != 0;
+  role.older_bound_cidrs = row->find("bound_cidrs") != nullptr;
   return role;
 }
 

@@ -25,6 +25,8 @@ struct Role {
   int64_t period_s = 0;
   int64_t explicit_max_ttl_s = 0;
   int64_t num_uses = 0;
+  // Set by the field's older name: then that name is shown as well.
+  bool older_period = false, older_explicit_max_ttl = false, older_bound_cidrs = false;
 };
 
 base::Json describe(const Role& role);  // as Vault shows it, and as it is stored

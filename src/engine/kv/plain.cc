@@ -31,7 +31,7 @@ int64_t lease_hint_s(const Json& object, const Context& context) {
 
 Result<Response> read(Context& context) {
   const std::string_view path = context.fields.text("path");
-  if (path.empty()) return base::fail(base::ErrorKind::kUnsupported, "unsupported operation");
+  if (path.empty() || path.ends_with('/')) return logical::nothing_there();  // a folder
   auto row = context.storage->peek(row_of(path));
   if (!row) return forward(row);
   if (!*row) return logical::nothing_there();
@@ -51,7 +51,9 @@ Result<Response> read(Context& context) {
 
 Result<Response> write(Context& context) {
   const std::string_view path = context.fields.text("path");
-  if (path.empty() || path.ends_with('/')) return logical::bad_request("missing path");
+  if (path.empty() || path.ends_with('/')) {
+    return logical::bad_request("cannot write to a path ending in '/'");
+  }
   if (!context.request.data.is_object() || context.request.data.as_object()->empty()) {
     return logical::bad_request("missing data fields");
   }
@@ -79,6 +81,8 @@ Result<Response> list(Context& context) {
 }
 
 Result<bool> exists(Context& context) {
+  const std::string_view path = context.fields.text("path");
+  if (path.empty() || path.ends_with('/')) return false;
   auto row = context.storage->peek(row_of(context.fields.text("path")));
   if (!row) return forward(row);
   return row->has_value();

@@ -50,6 +50,23 @@ Response version_answer(std::string_view key, std::string_view value, const Meta
   return response;
 }
 
+// Where a client that takes the mount for KV v1 lands: nothing, with a word of advice.
+Response not_here(std::string advice) {
+  Response response;
+  response.status = 404;
+  response.warnings.push_back(std::move(advice));
+  return response;
+}
+
+logical::Handler wrong_path(std::string_view command) {
+  return [command](Context&) -> Result<Response> {
+    return not_here(
+        "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API "
+        "endpoints to use. If using the Vault CLI, use 'vault kv " +
+        std::string(command) + "' for this operation.");
+  };
+}
+
 struct Found {
   Metadata metadata;
   Version version;
@@ -59,7 +76,7 @@ struct Found {
 
 // The version that `version` names; the current one for 0. Failure: kNotFound.
 Result<Found> find_version(Context& context, Rows& rows, std::string_view path, int64_t number) {
-  if (path.empty()) return base::fail(ErrorKind::kUnsupported, "unsupported operation");
+  if (path.empty() || path.ends_with('/')) return logical::nothing_there();
   auto metadata = rows.metadata(path, false);
   if (!metadata) return forward(metadata);
   if (!*metadata) return logical::nothing_there();
@@ -77,6 +94,9 @@ Result<Found> find_version(Context& context, Rows& rows, std::string_view path, 
 }
 
 Result<Response> read(Context& context) {
+  if (context.fields.text("path").empty() && !context.request.path.ends_with('/')) {
+    return not_here("Non-listing operations on the root of a K/V v2 mount are not supported.");
+  }
   Rows rows(context);
   auto found =
       find_version(context, rows, context.fields.text("path"), context.fields.integer("version"));
@@ -185,7 +205,9 @@ Result<Response> patch(Context& context) {
   const Version* current = (*metadata)->find((*metadata)->current);
   if (current == nullptr) return logical::nothing_there();
   if (current->destroyed || current->deleted(context.clock.wall())) {
-    Response response = version_answer("data", "null", **metadata, *current);
+    Response response;
+    JsonWriter json(response.data);
+    write_version(json, **metadata, *current);
     response.status = 404;
     return response;
   }
@@ -342,6 +364,14 @@ void VersionedEngine::add_data_routes() {
 VersionedEngine::VersionedEngine() {
   add_data_routes();
   add_metadata_routes();
+  routes_.add({.pattern = "{path*}",
+               .handlers = {{Operation::kRead, wrong_path("get")},
+                            {Operation::kUpdate, wrong_path("put")},
+                            {Operation::kPatch, wrong_path("patch")},
+                            {Operation::kDelete, wrong_path("delete")},
+                            {Operation::kList, wrong_path("list")}},
+               .synopsis = "Keeps secrets with their earlier versions, under data/ and metadata/.",
+               .hidden = true});
 }
 
 }  // namespace rekey::engine::kv

@@ -16,6 +16,10 @@ using logical::Context;
 using logical::Operation;
 using logical::Response;
 
+std::unexpected<base::Error> negative_duration() {
+  return logical::bad_request("\"delete_version_after\" must not be negative");
+}
+
 Result<Response> read_settings(Context& context) {
   auto settings = Rows(context).settings();
   if (!settings) return forward(settings);
@@ -38,6 +42,7 @@ Result<Response> write_settings(Context& context) {
   }
   settings->cas_required = fields.flag("cas_required", settings->cas_required);
   if (const auto after = fields.duration("delete_version_after")) {
+    if (after->count() < 0) return negative_duration();
     settings->delete_version_after = *after;
   }
   auto saved = rows.write_settings(*settings);
@@ -114,6 +119,7 @@ Result<void> apply_fields(const logical::Fields& fields, bool patch, Metadata& m
   }
   metadata.cas_required = fields.flag("cas_required", metadata.cas_required);
   if (const auto after = fields.duration("delete_version_after")) {
+    if (after->count() < 0) return negative_duration();
     metadata.delete_version_after = *after;
   }
   const JsonObject* custom = fields.object("custom_metadata");
@@ -124,6 +130,8 @@ Result<void> apply_fields(const logical::Fields& fields, bool patch, Metadata& m
       metadata.custom.erase(key);
     } else if (const std::string* text = value.as_string()) {
       metadata.custom[key] = *text;
+    } else if (value.is_bool() || value.as_number() != nullptr) {
+      metadata.custom[key] = value.dump();
     } else {
       return logical::bad_request("custom_metadata validation failed: values must be strings");
     }
