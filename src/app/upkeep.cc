@@ -33,6 +33,7 @@ void Upkeep::turn() {
                      {{"error", tended.error().describe()}});
   }
   if (parts_.barrier.keyring() != before) (void)parts_.keeper.reload_keyring();
+  advance_epoch();
   count_tokens();
   for (const bool expired : {true, false}) {
     for (int i = 0; i < kSweepsInARow; i++) {
@@ -48,6 +49,20 @@ void Upkeep::turn() {
       if (!*more) break;
     }
   }
+}
+
+void Upkeep::advance_epoch() {
+  const base::WallTime now = parts_.clock.wall();
+  const uint64_t commits = parts_.store.health().commits;
+  if (commits == commits_at_epoch_ || now - epoch_advanced_ < kEpochInterval) return;
+  auto advanced = parts_.keeper.advance_epoch();
+  if (!advanced) {
+    parts_.log.warn("app", "the store's epoch stays and is raised later",
+                    {{"error", advanced.error().describe()}});
+    return;
+  }
+  epoch_advanced_ = now;
+  commits_at_epoch_ = commits + 1;  // its own commit is no change
 }
 
 void Upkeep::count_tokens() {

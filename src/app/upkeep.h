@@ -18,6 +18,8 @@
 namespace rekey::app {
 
 constexpr std::chrono::milliseconds kUpkeepInterval{1000};
+// A store that is put back from a copy older than this is detected, whoever did it.
+constexpr std::chrono::seconds kEpochInterval{60};
 constexpr size_t kSweepRows = 250;       // tokens removed in one commit
 constexpr int kSweepsInARow = 40;        // commits of one turn
 constexpr size_t kCountedRows = 20'000;  // tokens counted in one turn, for sys/metrics
@@ -45,11 +47,14 @@ class Upkeep {
   void turn();
   base::Result<bool> sweep(bool expired);
   void count_tokens();
+  void advance_epoch();
 
   UpkeepParts parts_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  base::WallTime epoch_advanced_{};
+  uint64_t commits_at_epoch_ = 0;
   std::string counted_up_to_;  // key of the last token that was counted in this round
   uint64_t counted_ = 0;
   std::atomic<uint64_t> token_count_{0};

@@ -395,7 +395,7 @@ base::Result<uint64_t> Barrier::epoch(storage::Reader& reader) const {
   return parse_epoch(*plaintext);
 }
 
-base::Result<uint64_t> Barrier::bump_epoch() {
+base::Result<uint64_t> Barrier::raise_epoch(uint64_t at_least) {
   std::lock_guard lock(writing_);
   base::Result<Open> now = open();
   if (!now) return base::forward(now);
@@ -406,7 +406,8 @@ base::Result<uint64_t> Barrier::bump_epoch() {
   base::Result<Row> found = row(**reader, kEpochRow);
   if (!found) return base::forward(found);
   std::string plaintext;
-  base::append_u64(plaintext, *before + 1);
+  const uint64_t next = std::max(*before + 1, at_least);
+  base::append_u64(plaintext, next);
   base::Result<std::string> value = now->keyring->encrypt(kEpochRow, plaintext, random_);
   if (!value) return base::forward(value);
   storage::Batch batch;
@@ -414,7 +415,7 @@ base::Result<uint64_t> Barrier::bump_epoch() {
   batch.puts.push_back(put(kEpochRow, std::move(*value)));
   base::Result<storage::Revision> written = commit(std::move(batch));
   if (!written) return base::forward(written);
-  return *before + 1;
+  return next;
 }
 
 }  // namespace rekey::barrier

@@ -4,7 +4,7 @@
 // seal needs to unwrap the root key), core/recovery (the recovery key of a seal without shares) and
 // core/epoch. Knows nothing of requests, tokens or HTTP.
 // keyring(), keyrings(), sealed(), wiped() and key_status() may be called from any thread. What
-// writes (initialize to bump_epoch) waits for the store's commit and so belongs on a thread that
+// writes (initialize to raise_epoch) waits for the store's commit and so belongs on a thread that
 // may block; calls exclude one another.
 #pragma once
 
@@ -29,6 +29,14 @@ inline constexpr std::string_view kKeyringRow = "core/keyring";
 inline constexpr std::string_view kSealConfigRow = "core/seal-config";
 inline constexpr std::string_view kRecoveryRow = "core/recovery";
 inline constexpr std::string_view kEpochRow = "core/epoch";
+
+// How old a state of the store is, as one number that the record can vouch for: within an epoch the
+// store's own revision decides. The epoch is encrypted, the revision isn't: whoever holds the disk
+// can put back an older store and raise its revision, but not its epoch.
+inline constexpr unsigned kEpochShift = 40;
+inline uint64_t store_age(uint64_t epoch, storage::Revision revision) {
+  return (epoch << kEpochShift) + revision;
+}
 
 struct KeyStatus {
   uint32_t term = 0;
@@ -105,7 +113,8 @@ class Barrier {
   // A counter in the store that only grows: kept against an anchor outside the store, it shows
   // that a whole older store was put back. 0 before the first bump.
   base::Result<uint64_t> epoch(storage::Reader& reader) const;
-  base::Result<uint64_t> bump_epoch();
+  // Raises it by one, or to `at_least` where that is more; the new one.
+  base::Result<uint64_t> raise_epoch(uint64_t at_least = 0);
 
  private:
   struct Row {

@@ -216,7 +216,7 @@ TEST_F(BarrierTest, SealingLetsGoOfTheKeysWhenEveryReaderDid) {
   lane.drop();
   EXPECT_TRUE(barrier_.wiped());
   EXPECT_EQ(lane.get(), nullptr);
-  EXPECT_EQ(barrier_.bump_epoch().error().kind(), ErrorKind::kSealed);
+  EXPECT_EQ(barrier_.raise_epoch().error().kind(), ErrorKind::kSealed);
 }
 
 TEST_F(BarrierTest, AfterSealingNoKeyIsInMemory) {
@@ -289,10 +289,12 @@ TEST_F(BarrierTest, TheEpochShowsThatAnOlderStoreWasPutBack) {
   const Initialized made = initialize();
   ASSERT_TRUE(barrier_.unseal(made.root_key).has_value());
   EXPECT_EQ(*barrier_.epoch(*reader()), 0u);
-  EXPECT_EQ(*barrier_.bump_epoch(), 1u);
+  EXPECT_EQ(*barrier_.raise_epoch(), 1u);
   const std::string older = stored(kEpochRow);
-  EXPECT_EQ(*barrier_.bump_epoch(), 2u);
+  EXPECT_EQ(*barrier_.raise_epoch(), 2u);
   EXPECT_EQ(*barrier_.epoch(*reader()), 2u);
+  EXPECT_EQ(*barrier_.raise_epoch(7), 7u);
+  EXPECT_EQ(*barrier_.raise_epoch(3), 8u);
   overwrite(kEpochRow, older);
   EXPECT_EQ(*barrier_.epoch(*reader()), 1u);
   overwrite(kEpochRow, older.substr(1));

@@ -202,6 +202,9 @@ base::Result<void> Keeper::open() {
     state->cluster_name = cluster_name_.empty() ? row->string_or("name", "") : cluster_name_;
     state->cluster_id = row->string_or("id", "");
   }
+  auto epoch = barrier_.epoch(**reader);
+  if (!epoch) return forward(epoch);
+  state->epoch = *epoch;
   state->policy_generation = 1;
   state->keyring = std::move(keyring);
   state_.publish(std::move(state));
@@ -277,6 +280,17 @@ base::Result<void> Keeper::reload_cutoffs() {
     next.cutoffs = std::make_shared<const identity::CutoffTable>(std::move(*cutoffs));
     return {};
   });
+}
+
+base::Result<uint64_t> Keeper::advance_epoch() {
+  auto epoch = barrier_.raise_epoch();
+  if (!epoch) return epoch;
+  auto renewed = renew([&](State& next, storage::Reader&, barrier::Txn&) -> base::Result<void> {
+    next.epoch = std::max(next.epoch, *epoch);
+    return {};
+  });
+  if (!renewed) return forward(renewed);
+  return epoch;
 }
 
 }  // namespace rekey::pipeline

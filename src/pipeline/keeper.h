@@ -67,6 +67,9 @@ class Keeper {
   base::Result<void> reload_mounts();
   base::Result<void> reload_policy(std::string_view name);
   base::Result<void> reload_cutoffs();
+  // Raises the store's epoch and takes it over: from here on the record vouches for it. The new
+  // one.
+  base::Result<uint64_t> advance_epoch();
 
   static base::Json describe(const logical::Mount& mount);  // a mount's row
 

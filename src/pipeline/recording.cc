@@ -73,7 +73,10 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
     input.error = answer.error().message();
   }
   input.status = static_cast<uint16_t>(logical::status_of(answer));
-  input.store_revision = call.committed != 0 ? call.committed : lane.revision();
+  // While sealed nobody can tell whether the store is what it says: such an entry vouches for
+  // nothing.
+  const storage::Revision seen = call.committed != 0 ? call.committed : lane.revision();
+  if (state != nullptr) input.store_revision = barrier::store_age(state->epoch, seen);
   input.duration_us = microseconds_since(request.received);
   std::string& entry = lane.scratch();
   audit::append_record(input, state == nullptr ? nullptr : state->hasher.get(), entry);

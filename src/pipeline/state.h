@@ -29,6 +29,7 @@ struct State {
   std::shared_ptr<const identity::TokenKeys> token_keys;
   std::shared_ptr<const audit::Hasher> hasher;  // of values in the record
   std::string cluster_name, cluster_id;
+  uint64_t epoch = 0;              // of the store, as barrier::store_age takes it
   uint64_t policy_generation = 0;  // grows whenever an Acl compiled before is stale
 };
 

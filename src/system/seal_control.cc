@@ -1,5 +1,6 @@
 #include "system/seal_control.h"
 
+#include "audit/record.h"
 #include "crypto/ed25519.h"
 #include "identity/token_store.h"
 
@@ -164,21 +165,62 @@ Result<void> SealControl::open_by_itself() {
   return open(*root_key);
 }
 
-Result<void> SealControl::open(const base::SecretBytes& root_key) {
+// The anchor: the record remembers the youngest state of the store that it vouched for.
+Result<void> SealControl::check_age() {
   auto reader = parts_.store.open_reader();
   if (!reader) return forward(reader);
+  auto epoch = parts_.barrier.epoch(**reader);
+  if (!epoch) return forward(epoch);
+  const uint64_t age = barrier::store_age(*epoch, (*reader)->revision());
   const uint64_t anchored = parts_.record.store_revision_floor();
-  if ((*reader)->revision() < anchored && !older_store_accepted_) {
+  if (age >= anchored) return {};
+  const std::string found = "the store is at " + std::to_string(age) + ", the record vouched for " +
+                            std::to_string(anchored);
+  if (!older_store_accepted_) {
+    parts_.log.error("system", "the store is older than the record", {{"found", found}});
     return base::fail(
         ErrorKind::kPrecondition,
-        "the store is older than the audit record: it was put back from a copy. If that was "
-        "meant, start the server once with -accept-older-store; it is recorded",
-        "store revision " + std::to_string((*reader)->revision()) + ", recorded " +
-            std::to_string(anchored));
+        "the store is older than the audit record: it was put back from a copy. If that was meant, "
+        "start the server once with -accept-older-store; it is recorded",
+        found);
   }
-  older_store_accepted_ = false;
+  auto recorded = record_event("accept-older-store", found);
+  if (!recorded) return recorded;
+  parts_.log.warn("system", "an older store is accepted, as the operator asked",
+                  {{"found", found}});
+  auto raised = parts_.barrier.raise_epoch((anchored >> barrier::kEpochShift) + 1);
+  if (!raised) return forward(raised);
+  return {};
+}
+
+// An entry of something that no request did. Durable when it returns.
+Result<void> SealControl::record_event(std::string_view what, std::string_view found) {
+  const std::string id = parts_.random.uuid();
+  audit::RecordInput input;
+  input.type = "event";
+  input.time = parts_.clock.wall();
+  input.request_id = id;
+  input.operation = what;
+  input.path = "sys/unseal";
+  input.status = 200;
+  input.error = found;
+  std::string entry;
+  audit::append_record(input, nullptr, entry);
+  auto index = parts_.record.append(entry);
+  if (!index) return forward(index);
+  parts_.record.flush();
+  return parts_.record.wait_durable(*index + 1);
+}
+
+Result<void> SealControl::open(const base::SecretBytes& root_key) {
   auto opened = parts_.barrier.unseal(root_key);
   if (!opened) return opened;
+  auto young = check_age();
+  if (!young) {
+    parts_.barrier.seal();
+    return young;
+  }
+  older_store_accepted_ = false;
   auto loaded = parts_.keeper.open();
   if (!loaded) {
     parts_.barrier.seal();
@@ -192,6 +234,8 @@ Result<void> SealControl::open(const base::SecretBytes& root_key) {
     parts_.log.error("system", "the record can't be signed", {{"error", set.error().describe()}});
   auto tended = parts_.barrier.tend();
   if (!tended) return tended;
+  auto advanced = parts_.keeper.advance_epoch();
+  if (!advanced) return forward(advanced);
   parts_.log.info("system", "unsealed");
   return {};
 }

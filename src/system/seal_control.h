@@ -97,6 +97,8 @@ class SealControl {
  private:
   base::Result<SealStatus> status_locked();
   base::Result<void> open(const base::SecretBytes& root_key);
+  base::Result<void> check_age();
+  base::Result<void> record_event(std::string_view what, std::string_view found);
   base::Result<std::string> make_root_token(std::string_view wanted);
 
   SealControlParts parts_;
