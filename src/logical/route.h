@@ -58,6 +58,8 @@ struct Route {
   bool while_sealed = false;  // served sealed or not initialised
   bool hidden = false;        // serves, but isn't part of the API's description
   bool blocking = false;      // takes long or waits for a commit: runs on the pool
+  // Says how the server is and releases nothing: answered also while the record can't be written.
+  bool without_record = false;
 
   const Handler* handler(Operation operation) const;
 };

@@ -45,7 +45,8 @@ void SystemBackend::add_metrics_routes() {
        .fields = {{"format", logical::FieldType::kString, "prometheus, or empty for JSON."}},
        .handlers = {{logical::Operation::kRead, show}},
        .synopsis = "Counters, gauges and latency histograms of this server.",
-       .open_for_metrics = true});
+       .open_for_metrics = true,
+       .without_record = true});
 }
 
 }  // namespace rekey::system

@@ -167,7 +167,8 @@ void SystemBackend::add_seal_routes() {
                .synopsis = "Whether the server is sealed.",
                .unauthenticated = true,
                .while_sealed = true,
-               .blocking = true});
+               .blocking = true,
+               .without_record = true});
   routes_.add({.pattern = "unseal",
                .fields = {{"key", FieldType::kString, "One share, in hex or base64."},
                           {"reset", FieldType::kBoolean, "Forget the shares given so far."},
@@ -204,7 +205,8 @@ void SystemBackend::add_health_routes() {
                .synopsis = "Whether the server can serve.",
                .unauthenticated = true,
                .while_sealed = true,
-               .blocking = true});
+               .blocking = true,
+               .without_record = true});
   const auto leader = [](Context&) -> Result<Response> {
     return plain({{"ha_enabled", false},
                   {"is_self", false},
