@@ -67,6 +67,14 @@ Result<Format> parse_format(std::string_view text) {
   return Format{std::move(*id), std::string(text.substr(second + 1, text.size() - second - 2))};
 }
 
+void hash_leaves(Group& group) {
+  group.leaves.reserve(group.count);
+  visit_bundle(group.payload(), group.count, [&](std::string_view entry) {
+    group.leaves.push_back(leaf_hash(entry));
+    return true;
+  });
+}
+
 }  // namespace
 
 class Log::Impl {
@@ -88,6 +96,7 @@ class Log::Impl {
   Health health() const;
   void close();
   Result<void> readable() const;  // an error if there is no tree to read
+  bool commit_step();
 
   std::atomic<uint64_t> durable_{0};
   std::atomic<uint32_t> target_{1};
@@ -102,7 +111,9 @@ class Log::Impl {
   void set_damaged(const base::Error& error);
   void run();
   bool wait_for_group(std::unique_lock<std::mutex>& lock);
+  std::unique_ptr<Group> take_group();  // with mutex_ held
   bool commit(std::unique_ptr<Group> group);
+  Result<void> try_commit(std::unique_ptr<Group>& group);
   bool stop_after_failure(const base::Error& error);
   void refuse(const base::Error& error);
   void accept_again();
@@ -124,6 +135,7 @@ class Log::Impl {
   bool stop_ = false;
   std::vector<std::function<void(const Progress&)>> listeners_;
   Health counters_ = empty_counters();
+  std::unique_ptr<Group> retried_;  // stepped only: could not be written yet
   std::thread thread_;
 
   std::atomic<uint32_t> forming_count_{0};  // so that a flush of nothing takes no lock
@@ -177,10 +189,11 @@ Result<void> Log::Impl::open(base::Random& random) {
   wal_ = std::make_unique<Wal>(*disk_, Wal::Options{.log_id = format->log_id,
                                                     .segment_bytes = options_.wal_segment_bytes,
                                                     .segments_max = options_.wal_segments_max});
-  publisher_ = std::make_unique<Publisher>(
-      *disk_, *wal_,
-      Publisher::Options{options_.origin, options_.checkpoint_interval, options_.retry_interval},
-      clock_, operator_log_);
+  publisher_ =
+      std::make_unique<Publisher>(*disk_, *wal_,
+                                  Publisher::Options{options_.origin, options_.checkpoint_interval,
+                                                     options_.retry_interval, options_.stepped},
+                                  clock_, operator_log_);
   Result<void> recovered = publisher_->recover();
   if (recovered && wal_->bytes() == 0) {
     Result<bool> remains = has_remains();
@@ -200,6 +213,7 @@ Result<void> Log::Impl::open(base::Random& random) {
   next_index_ = publisher_->size();
   durable_ = next_index_;
   failed_size_ = next_index_;
+  if (options_.stepped) return {};
   publisher_->start();
   thread_ = std::thread([this] { run(); });
   return {};
@@ -266,6 +280,8 @@ void Log::Impl::add_listener(std::function<void(const Progress&)> listener) {
 
 Result<void> Log::Impl::wait_durable(uint64_t size) {
   flush();
+  while (options_.stepped && durable_ < size && failed_size_ < size && commit_step()) {
+  }
   std::unique_lock lock(mutex_);
   if (size > next_index_) return fail(ErrorKind::kInvalid, "the audit log has no such entry");
   progress_.wait(lock, [&] { return durable_ >= size || failed_size_ >= size; });
@@ -290,50 +306,73 @@ bool Log::Impl::wait_for_group(std::unique_lock<std::mutex>& lock) {
 void Log::Impl::run() {
   std::unique_lock lock(mutex_);
   while (wait_for_group(lock)) {
-    std::unique_ptr<Group> group = std::move(forming_);
-    forming_ = publisher_->take_spare();
-    forming_count_.store(0, std::memory_order_relaxed);
-    flush_wanted_ = false;
+    std::unique_ptr<Group> group = take_group();
     lock.unlock();
     if (!commit(std::move(group))) return;
     lock.lock();
   }
 }
 
+std::unique_ptr<Group> Log::Impl::take_group() {
+  std::unique_ptr<Group> group = std::move(forming_);
+  forming_ = publisher_->take_spare();
+  forming_count_.store(0, std::memory_order_relaxed);
+  flush_wanted_ = false;
+  return group;
+}
+
+bool Log::Impl::commit_step() {
+  if (retried_ == nullptr) {
+    std::lock_guard lock(mutex_);
+    if (damaged_ || forming_->count == 0) return false;
+    retried_ = take_group();
+    hash_leaves(*retried_);
+  }
+  Result<void> written = try_commit(retried_);
+  if (written) return true;
+  {
+    std::lock_guard lock(mutex_);
+    refuse(written.error());
+  }
+  tell_listeners();
+  return true;
+}
+
 // Returns when the group is durable; false if it was given up because the log closes: what was
 // appended after it can't be written either then.
 bool Log::Impl::commit(std::unique_ptr<Group> group) {
-  group->leaves.reserve(group->count);
-  visit_bundle(group->payload(), group->count, [&](std::string_view entry) {
-    group->leaves.push_back(leaf_hash(entry));
-    return true;
-  });
+  hash_leaves(*group);
   while (true) {
-    // What waits for the publisher is in memory, and that is bounded.
-    const bool room = publisher_->wait_for_room(options_.publish_queue_bytes_max);
-    const base::Duration start = clock_.monotonic();
-    Result<void> written = room ? wal_->write(*group)
-                                : fail(ErrorKind::kUnavailable, "the audit log can't be written",
-                                       "publishing fails: " + publisher_->status().reason);
-    if (written) {
-      const auto took =
-          std::chrono::duration_cast<std::chrono::microseconds>(clock_.monotonic() - start);
-      const uint64_t end = group->first_index + group->count;
-      const uint32_t count = group->count;
-      publisher_->push(std::move(group));  // before anyone learns that the entries are durable
-      {
-        std::lock_guard lock(mutex_);
-        durable_.store(end, std::memory_order_release);
-        ++counters_.groups;
-        ++counters_.group_entries_log2[log2_bucket(count)];
-        ++counters_.sync_us_log2[log2_bucket(static_cast<uint64_t>(took.count()))];
-        if (refusal_ && !stop_) accept_again();
-      }
-      tell_listeners();
-      return true;
-    }
+    Result<void> written = try_commit(group);
+    if (written) return true;
     if (stop_after_failure(written.error())) return false;
   }
+}
+
+// Success: the group is durable and handed on.
+Result<void> Log::Impl::try_commit(std::unique_ptr<Group>& group) {
+  // What waits for the publisher is in memory, and that is bounded.
+  const bool room = publisher_->wait_for_room(options_.publish_queue_bytes_max);
+  const base::Duration start = clock_.monotonic();
+  Result<void> written = room ? wal_->write(*group)
+                              : fail(ErrorKind::kUnavailable, "the audit log can't be written",
+                                     "publishing fails: " + publisher_->status().reason);
+  if (!written) return written;
+  const auto took =
+      std::chrono::duration_cast<std::chrono::microseconds>(clock_.monotonic() - start);
+  const uint64_t end = group->first_index + group->count;
+  const uint32_t count = group->count;
+  publisher_->push(std::move(group));  // before anyone learns that the entries are durable
+  {
+    std::lock_guard lock(mutex_);
+    durable_.store(end, std::memory_order_release);
+    ++counters_.groups;
+    ++counters_.group_entries_log2[log2_bucket(count)];
+    ++counters_.sync_us_log2[log2_bucket(static_cast<uint64_t>(took.count()))];
+    if (refusal_ && !stop_) accept_again();
+  }
+  tell_listeners();
+  return {};
 }
 
 // Refuses everything that waits, sleeps; true if the log closes.
@@ -386,6 +425,8 @@ void Log::Impl::close() {
   }
   work_.notify_all();
   if (thread_.joinable()) thread_.join();
+  while (options_.stepped && failed_size_ <= durable_ && commit_step()) {
+  }
   if (publisher_ && !damaged_) publisher_->stop();
   {
     std::lock_guard lock(mutex_);
@@ -453,6 +494,10 @@ Result<uint64_t> Log::append(std::string_view entry, uint64_t store_revision) {
 }
 uint64_t Log::durable_size() const { return impl_->durable_.load(std::memory_order_acquire); }
 void Log::flush() { impl_->flush(); }
+bool Log::commit_step() { return impl_->commit_step(); }
+void Log::publish_step() {
+  if (impl_->readable()) impl_->publisher_->step();
+}
 void Log::set_group_target(uint32_t entries) {
   impl_->target_.store(std::max(entries, uint32_t{1}), std::memory_order_relaxed);
 }

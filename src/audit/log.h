@@ -8,6 +8,7 @@
 //
 // Threads: append, flush and the read functions may be called on any thread. The log has two
 // threads of its own: one commits groups and calls the listeners, the other publishes and signs.
+// Only a stepped log has none and belongs to one thread, which does their work by calling steps.
 #pragma once
 
 #include <chrono>
@@ -81,6 +82,7 @@ class Log {
     size_t publish_queue_bytes_max = 16 << 20;
     size_t wal_segment_bytes = 16 << 20;  // preallocated; two at least
     size_t wal_segments_max = 16;         // beyond it the log isn't writable until published
+    bool stepped = false;                 // no threads: see commit_step(); for simulation
   };
 
   // Opens or makes the log and recovers what a crash left. A log whose files contradict themselves
@@ -123,6 +125,11 @@ class Log {
   // Blocks until `size` entries are durable, for callers that have no event loop. kUnavailable if
   // they couldn't be written.
   base::Result<void> wait_durable(uint64_t size);
+
+  // Of a stepped log, what its threads would do next: one attempt at a group commit (false: nothing
+  // waits), one round of publishing and, where due, signing.
+  bool commit_step();
+  void publish_step();
 
   // The key that signs checkpoints; known only while unsealed. Without it entries are durable all
   // the same. kPrecondition if the log was signed with another key before.

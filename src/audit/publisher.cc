@@ -163,6 +163,7 @@ void Publisher::stop() {
   }
   work_.notify_one();
   if (thread_.joinable()) thread_.join();
+  if (options_.stepped) round(true);
 }
 
 void Publisher::push(std::unique_ptr<Group> group) {
@@ -180,7 +181,9 @@ void Publisher::push(std::unique_ptr<Group> group) {
 }
 
 bool Publisher::wait_for_room(size_t bytes_max) {
+  if (options_.stepped && status().queue_bytes >= bytes_max) step();
   std::unique_lock lock(mutex_);
+  if (options_.stepped) return status_.queue_bytes < bytes_max;
   room_wanted_ = true;
   done_.wait(lock, [&] { return status_.queue_bytes < bytes_max || status_.failing; });
   room_wanted_ = false;
@@ -218,45 +221,53 @@ base::Duration Publisher::time_to_checkpoint() const {
 }
 
 void Publisher::run() {
-  while (true) {
-    uint64_t wanted = 0;
-    bool go_on = true, can_sign = false, asked = false;
+  bool go_on = true;
+  while (go_on) {
     {
       std::unique_lock lock(mutex_);
       go_on = wait_for_work(lock);
-      wanted = checkpoint_wanted_;
-      asked = checkpoint_wanted_ > checkpoint_tried_;
-      can_sign = signer_.has_value();
     }
-    Result<void> published = publish_queue();
-    if (published && wal_.releasable(full_size_)) published = sync_written();
-    if (published) (void)wal_.prepare_spare();  // if it can't, the commit thread will say so
-    const bool due = time_to_checkpoint() == base::Duration() || !go_on;
-    if (due) last_checkpoint_time_ = clock_.monotonic();
-    Result<Checkpoint> signed_now = fail(ErrorKind::kSealed, "the audit log has no signer");
-    if (published && can_sign && (asked || due)) {
-      signed_now = sign_checkpoint();
-      // Sealed in the meantime is no failure.
-      if (!signed_now && signed_now.error().kind() != ErrorKind::kSealed) {
-        published = std::unexpected(signed_now.error());
-      }
-    } else if (!published) {
-      signed_now = std::unexpected(published.error());
-    }
-    if (published && !go_on) published = sync_written();
-    {
-      std::lock_guard lock(mutex_);
-      if (published && !status_.stuck) status_.failing = false, status_.reason.clear();
-      if (asked) {
-        checkpoint_tried_ = wanted;
-        checkpoint_error_.reset();
-        if (!signed_now) checkpoint_error_ = signed_now.error();
-      }
-    }
-    if (!published) note_failure(published.error());
-    done_.notify_all();
-    if (!go_on) return;
+    round(!go_on);
   }
+}
+
+// Publishes what is there; signs if it was asked to, if it is time, and the last time.
+void Publisher::round(bool last) {
+  uint64_t wanted = 0;
+  bool can_sign = false, asked = false;
+  {
+    std::lock_guard lock(mutex_);
+    wanted = checkpoint_wanted_;
+    asked = checkpoint_wanted_ > checkpoint_tried_;
+    can_sign = signer_.has_value();
+  }
+  Result<void> published = publish_queue();
+  if (published && wal_.releasable(full_size_)) published = sync_written();
+  if (published) (void)wal_.prepare_spare();  // if it can't, the commit thread will say so
+  const bool due = time_to_checkpoint() == base::Duration() || last;
+  if (due) last_checkpoint_time_ = clock_.monotonic();
+  Result<Checkpoint> signed_now = fail(ErrorKind::kSealed, "the audit log has no signer");
+  if (published && can_sign && (asked || due)) {
+    signed_now = sign_checkpoint();
+    // Sealed in the meantime is no failure.
+    if (!signed_now && signed_now.error().kind() != ErrorKind::kSealed) {
+      published = std::unexpected(signed_now.error());
+    }
+  } else if (!published) {
+    signed_now = std::unexpected(published.error());
+  }
+  if (published && last) published = sync_written();
+  {
+    std::lock_guard lock(mutex_);
+    if (published && !status_.stuck) status_.failing = false, status_.reason.clear();
+    if (asked) {
+      checkpoint_tried_ = wanted;
+      checkpoint_error_.reset();
+      if (!signed_now) checkpoint_error_ = signed_now.error();
+    }
+  }
+  if (!published) note_failure(published.error());
+  done_.notify_all();
 }
 
 void Publisher::note_failure(const base::Error& error) {
@@ -438,6 +449,11 @@ Result<Checkpoint> Publisher::checkpoint(uint64_t size) {
   if (stop_) return fail(ErrorKind::kUnavailable, "the audit log is closed");
   const uint64_t ticket = ++checkpoint_wanted_;
   work_.notify_one();
+  if (options_.stepped) {
+    lock.unlock();
+    step();
+    lock.lock();
+  }
   done_.wait(lock, [&] { return checkpoint_tried_ >= ticket; });
   if (checkpoint_ && checkpoint_->size >= size) return *checkpoint_;
   if (checkpoint_error_) return std::unexpected(*checkpoint_error_);

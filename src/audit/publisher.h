@@ -35,6 +35,7 @@ class Publisher {
     std::string origin;
     base::Duration checkpoint_interval{};
     base::Duration retry_interval{};
+    bool stepped = false;  // no thread: step() is called instead
   };
   struct Status {
     bool failing = false;
@@ -53,6 +54,7 @@ class Publisher {
   // what was signed. kCorrupt: damage, with the place.
   base::Result<void> recover();
   void start();
+  void step() { round(false); }  // what the thread does each time that it wakes up
   // Publishes what was pushed, signs if it can, ends the thread.
   void stop();
 
@@ -85,6 +87,7 @@ class Publisher {
   };
 
   void run();
+  void round(bool last);
   base::Duration time_to_checkpoint() const;  // zero: now
   bool wait_for_work(std::unique_lock<std::mutex>& lock);
   base::Result<void> publish_queue();
