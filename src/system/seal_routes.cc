@@ -157,18 +157,6 @@ void SystemBackend::add_seal_routes() {
                .unauthenticated = true,
                .while_sealed = true,
                .blocking = true});
-  routes_.add({.pattern = "seal-status",
-               .handlers = {{Operation::kRead,
-                             [&control, seal_status](Context&) -> Result<Response> {
-                               auto status = control.status();
-                               if (!status) return forward(status);
-                               return seal_status(*status);
-                             }}},
-               .synopsis = "Whether the server is sealed.",
-               .unauthenticated = true,
-               .while_sealed = true,
-               .blocking = true,
-               .without_record = true});
   routes_.add({.pattern = "unseal",
                .fields = {{"key", FieldType::kString, "One share, in hex or base64."},
                           {"reset", FieldType::kBoolean, "Forget the shares given so far."},
@@ -192,7 +180,20 @@ void SystemBackend::add_seal_routes() {
   add_health_routes();
 }
 
+// What says how the server is.
 void SystemBackend::add_health_routes() {
+  routes_.add({.pattern = "seal-status",
+               .handlers = {{Operation::kRead,
+                             [this](Context&) -> Result<Response> {
+                               auto status = parts_.seal_control.status();
+                               if (!status) return forward(status);
+                               return plain(describe(*status, parts_));
+                             }}},
+               .synopsis = "Whether the server is sealed.",
+               .unauthenticated = true,
+               .while_sealed = true,
+               .blocking = true,
+               .without_record = true});
   routes_.add({.pattern = "health",
                .fields = {{"standbyok", FieldType::kBoolean, "Standby counts as active."},
                           {"perfstandbyok", FieldType::kBoolean, "Has no meaning here."},
