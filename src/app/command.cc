@@ -83,6 +83,7 @@ int serve(Instance& instance, const sigset_t& set, TestClock& clock, const base:
       continue;
     }
     if (received != SIGHUP) break;
+    instance.reopen_audit_files();
     auto reloaded = instance.server().reload_certificates();
     if (reloaded)
       log.info("app", "certificates were read again");

@@ -84,6 +84,8 @@ void Instance::fill_catalog() {
 void Instance::build_pipeline() {
   keeper_ = std::make_unique<pipeline::Keeper>(*store_, *barrier_, catalog_, settings_.cluster_name,
                                                random_, log_);
+  devices_ = std::make_unique<pipeline::DeviceTable>(clock_, log_);
+  keeper_->use_devices(*devices_);
   seal_control_ = std::make_unique<system::SealControl>(system::SealControlParts{
       *store_, *barrier_, *seal_, *keeper_, *record_, clock_, random_, log_});
   if (settings_.accept_older_store) seal_control_->accept_older_store();
@@ -162,7 +164,8 @@ void Instance::stop() {
     log_.warn("app", "some requests were cut off because they took too long");
   }
   pool_.reset();
-  record_->close();  // its listeners post to loops, which still exist
+  devices_->close_all();  // every answer was given: their last lines wait in the queues
+  record_->close();       // its listeners post to loops, which still exist
   server_.reset();
   lanes_.clear();
 }

@@ -38,6 +38,8 @@ class Instance {
   pipeline::Keeper& keeper() { return *keeper_; }
   storage::Store& store() { return *store_; }
   net::Server& server() { return *server_; }
+  // Opens the files of audit devices anew, after a log rotation moved them away.
+  void reopen_audit_files() { devices_->rotate(); }
 
   // Adds a KV mount, for -dev. On the caller's thread; waits.
   base::Result<void> add_kv_mount(const std::string& path, const std::string& version);
@@ -63,6 +65,7 @@ class Instance {
   std::unique_ptr<barrier::Seal> seal_;
   std::unique_ptr<barrier::Barrier> barrier_;
   pipeline::Catalog catalog_;
+  std::unique_ptr<pipeline::DeviceTable> devices_;
   std::unique_ptr<pipeline::Keeper> keeper_;
   std::unique_ptr<system::SealControl> seal_control_;
   std::unique_ptr<WorkerPool> pool_;

@@ -61,6 +61,7 @@ class RecordWriter {
     write_mount();
     write_auth();
     write_remote();
+    write_headers();
     write_request();
     write_response();
     number("status", input_.status);
@@ -145,6 +146,34 @@ class RecordWriter {
     text("user_agent", input_.user_agent);
     text("certificate", input_.client_certificate);
     json_.end_object();
+  }
+
+  // {"x-name": ["value", ...]}; values of one name stand together.
+  void write_headers() {
+    if (input_.headers.empty()) return;
+    const size_t start = out_.size();
+    json_.key("headers");
+    json_.begin_object();
+    std::string_view name;
+    bool cut = false;
+    for (const RecordInput::Header& header : input_.headers) {
+      cut = out_.size() - start + kFieldBytesMax > kHeadersBytesMax;
+      if (cut) break;
+      if (header.name != name) {
+        if (!name.empty()) json_.end_array();
+        name = header.name;
+        json_.dynamic_key(bounded(name));
+        json_.begin_array();
+      }
+      if (!header.hmac) {
+        json_.value(bounded(header.value));
+      } else if (hasher_ != nullptr) {
+        hashed(header.value);
+      }
+    }
+    if (!name.empty()) json_.end_array();
+    json_.end_object();
+    if (cut) json_.member("headers_cut", true);
   }
 
   void write_request() {

@@ -26,6 +26,8 @@ inline constexpr size_t kHashedLeavesMax = 64;
 inline constexpr size_t kHashedDepthMax = 16;
 // Text members (path, user agent, display name ...) are cut at this length in JSON; "..." says so.
 inline constexpr size_t kFieldBytesMax = 2'048;
+// The configured headers of a request together, in JSON; what is beyond is left out and said.
+inline constexpr size_t kHeadersBytesMax = 8'192;
 
 // Keyed hashes of values. The same value gives the same hash for the life of the log.
 class Hasher {
@@ -86,6 +88,11 @@ struct RecordInput {
   std::string_view forwarded_address;  // only where the proxy is trusted
   std::string_view user_agent;
   std::string_view client_certificate;  // SHA-256 fingerprint, hex
+  struct Header {
+    std::string_view name, value;
+    bool hmac = false;  // keep the value's keyed hash, not the value
+  };
+  std::span<const Header> headers;  // those that are configured to be kept
 
   RecordData request;
   uint64_t request_bytes = 0;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,9 @@ struct Request {
   std::string_view content_type;
   std::string_view accept;  // as sent
   Origin origin;
+  // The values that came under a name of the dialect's own (HTTP: a header field), in whatever
+  // case; only asked for names that sys/config/auditing lists. Null where a dialect has none.
+  std::function<std::vector<std::string_view>(std::string_view name)> values_named;
   base::WallTime received{};
   size_t body_bytes = 0;
 };

@@ -1,4 +1,5 @@
-// What one request accumulates on its way through the chain. Private to chain.cc and recording.cc.
+// What one request accumulates on its way through the chain. Private to chain.cc, recording.cc and
+// telling.cc.
 #pragma once
 
 #include <functional>
@@ -29,6 +30,10 @@ struct Chain::Call {
   Authenticated who;
   logical::Caller caller;
   std::string deciding_rule;
+  bool allowed = false;  // by that rule
+  // Audit devices that were told of the request and will be told of the answer; null: none.
+  std::shared_ptr<const auditdev::DeviceSet> devices;
+  auditdev::DeviceSet::Told told;
   std::vector<std::function<base::Result<void>()>> after_commit;
   storage::Revision committed = 0;
 };

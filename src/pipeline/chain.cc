@@ -94,16 +94,20 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
   if (recorded) {
     auto durable = co_await base::suspend<Result<void>>(
         [&](auto done) { lane.when_durable(*recorded, std::move(done)); });
-    if (durable) {
-      lane.counters().count(call.operation, answer, microseconds_since(request.received));
-      co_return answer;
-    }
-    recorded = forward(durable);
+    if (!durable) recorded = forward(durable);
   }
-  if (call.match.route != nullptr && call.match.route->without_record) co_return answer;
-  co_return base::fail(ErrorKind::kUnavailable,
-                       "the audit record can't be written, so nothing is served",
-                       recorded.error().describe());
+  const bool without_record = call.match.route != nullptr && call.match.route->without_record;
+  if (recorded) {
+    lane.counters().count(call.operation, answer, microseconds_since(request.received));
+  } else if (!without_record) {
+    answer = base::fail(ErrorKind::kUnavailable,
+                        "the audit record can't be written, so nothing is served",
+                        recorded.error().describe());
+  }
+  // 8. Tell Vault's audit devices, where there are any. They come after the record and decide
+  // nothing.
+  if (call.devices != nullptr) tell_response(call, answer);
+  co_return answer;
 }
 
 // Work that blocks: the same steps on a thread of the pool, whose Txn reads through that thread's
@@ -172,6 +176,7 @@ Result<Response> Chain::attempt(Lane& lane, Call& call) {
   call.after_commit.clear();
   if (call.state != nullptr) call.txn.emplace(lane.reader(), *call.state->keyring, parts_.random);
   auto authorised = authorise(lane, call);
+  if (call.state != nullptr && call.state->devices != nullptr) tell_request(call, authorised);
   Result<Response> answer = authorised ? dispatch(lane, call) : forward(authorised);
   const bool counted = call.who.token != nullptr && call.who.token->num_uses > 0;
   if (!answer && call.txn) {
@@ -231,6 +236,7 @@ Result<void> Chain::authorise(Lane& lane, Call& call) {
   call.who = {};
   call.caller = {};
   call.deciding_rule.clear();
+  call.allowed = false;
   if (call.state == nullptr) return {};  // only what is served while sealed gets here
   const bool open = route != nullptr && (route->unauthenticated ||
                                          (route->open_for_metrics && request.origin.metrics_open));
@@ -282,6 +288,7 @@ Result<void> Chain::authorise(Lane& lane, Call& call) {
     return base::fail(ErrorKind::kDenied, "permission denied",
                       std::string(policy::reason_text(decision.reason)));
   }
+  call.allowed = true;
   return {};
 }
 
@@ -296,7 +303,13 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
   if (route == nullptr) return base::fail(ErrorKind::kNotFound, "unsupported path");
   if (call.operation == Operation::kHelp) return help_of(*route);
   const logical::Handler* handler = route->handler(call.operation);
-  if (handler == nullptr) return base::fail(ErrorKind::kUnsupported, "unsupported operation");
+  if (handler == nullptr) {
+    // A list names a folder, with its slash: only a route that takes the rest of a path has that.
+    if (call.operation == Operation::kList && route->pattern.find("*}") == std::string::npos) {
+      return base::fail(ErrorKind::kNotFound, "unsupported path");
+    }
+    return base::fail(ErrorKind::kUnsupported, "unsupported operation");
+  }
   auto fields = logical::RouteTable::read_fields(call.match, request.data);
   if (!fields) return forward(fields);
   std::optional<barrier::View> view;

@@ -7,9 +7,11 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "audit/log.h"
+#include "auditdev/line.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -71,6 +73,10 @@ class Chain {
   uint64_t microseconds_since(base::WallTime then) const;
   base::Result<uint64_t> append_record(Lane& lane, const Call& call,
                                        const base::Result<logical::Response>& answer);
+  static auditdev::RequestFacts facts_of(const Call& call,
+                                         std::span<const auditdev::HeaderFact> headers);
+  void tell_request(Call& call, const base::Result<void>& authorised);
+  void tell_response(const Call& call, const base::Result<logical::Response>& answer);
 
   ChainParts parts_;
 };

@@ -196,6 +196,14 @@ base::Result<void> Keeper::open() {
   state->cutoffs = std::make_shared<const identity::CutoffTable>(std::move(*cutoffs));
   state->token_keys = std::make_shared<const identity::TokenKeys>(keyring->derive("token-hash"));
   state->hasher = std::make_shared<const audit::Hasher>(keyring->derive("audit-hash"));
+  if (devices_ != nullptr) {
+    auto devices = devices_->load(txn);
+    if (!devices) return forward(devices);
+    state->devices = std::move(*devices);
+  }
+  auto headers = DeviceTable::load_headers(txn);
+  if (!headers) return forward(headers);
+  state->audited_headers = std::move(*headers);
   auto cluster = txn.peek(kClusterRow);
   if (!cluster) return forward(cluster);
   if (const auto row = Json::parse(cluster->value_or(""))) {
@@ -222,6 +230,8 @@ void Keeper::close() {
     });
   }
   let_go.wait();
+  // No request can reach a device any more; their salts go with them.
+  if (devices_ != nullptr) devices_->close_all();
   barrier_.seal();
 }
 
@@ -269,6 +279,27 @@ base::Result<void> Keeper::reload_policy(std::string_view name) {
       policies.emplace(name, std::make_shared<const policy::Policy>(std::move(*parsed)));
     }
     next.policies = std::make_shared<const PolicySet>(std::move(policies));
+    return {};
+  });
+}
+
+base::Result<void> Keeper::reload_devices() {
+  if (devices_ == nullptr) return {};
+  auto renewed = renew([&](State& next, storage::Reader&, barrier::Txn& txn) -> base::Result<void> {
+    auto devices = devices_->load(txn);
+    if (!devices) return forward(devices);
+    next.devices = std::move(*devices);
+    return {};
+  });
+  devices_->close_dropped();
+  return renewed;
+}
+
+base::Result<void> Keeper::reload_audited_headers() {
+  return renew([&](State& next, storage::Reader&, barrier::Txn& txn) -> base::Result<void> {
+    auto headers = DeviceTable::load_headers(txn);
+    if (!headers) return forward(headers);
+    next.audited_headers = std::move(*headers);
     return {};
   });
 }

@@ -56,6 +56,10 @@ class Keeper {
   // Lanes that hold references to the state; they must forget before a seal is complete.
   void add_lane(Lane& lane) { lanes_.push_back(&lane); }
 
+  // The devices that open() starts and close() ends. Without one there are no devices.
+  void use_devices(DeviceTable& devices) { devices_ = &devices; }
+  DeviceTable* devices() const { return devices_; }
+
   // The barrier is open: makes the rows that a first start lacks, reads all tables, publishes.
   base::Result<void> open();
   // Publishes that there is nothing, closes the barrier, waits until every io lane let go. Not on
@@ -70,6 +74,9 @@ class Keeper {
   // Raises the store's epoch and takes it over: from here on the record vouches for it. The new
   // one.
   base::Result<uint64_t> advance_epoch();
+  // Audit devices; waits, for a bounded time, until those that are gone wrote their last lines.
+  base::Result<void> reload_devices();
+  base::Result<void> reload_audited_headers();
 
   static base::Json describe(const logical::Mount& mount);  // a mount's row
 
@@ -88,6 +95,7 @@ class Keeper {
   base::Random& random_;
   const base::Log& log_;
   std::vector<Lane*> lanes_;
+  DeviceTable* devices_ = nullptr;
   base::Snapshot<State> state_;
   std::mutex mutex_;
 };

@@ -1,12 +1,35 @@
 // The last step of the chain: what the record keeps of a request.
 #include "base/codec.h"
 #include "crypto/digest.h"
+#include "pipeline/audited_headers.h"
 #include "pipeline/call.h"
 
 namespace rekey::pipeline {
 
 using base::Result;
 using logical::Response;
+
+namespace {
+
+std::vector<audit::RecordInput::Header> views_of(const std::vector<auditdev::HeaderFact>& facts) {
+  std::vector<audit::RecordInput::Header> views;
+  for (const auditdev::HeaderFact& fact : facts) {
+    for (const std::string& value : fact.values) views.push_back({fact.name, value, fact.hmac});
+  }
+  return views;
+}
+
+void add_token(const identity::Token& token, audit::RecordInput& input) {
+  input.entity_id = token.entity_id;
+  input.token_accessor = token.accessor;
+  input.display_name = token.display_name;
+  input.auth_mount = token.path;
+  input.role = token.role;
+  input.token_type = token.type == logical::TokenType::kBatch ? "batch" : "service";
+  input.policies = token.policies;
+}
+
+}  // namespace
 
 uint64_t Chain::microseconds_since(base::WallTime then) const {
   return static_cast<uint64_t>(
@@ -29,17 +52,17 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
   }
   input.path = request.path;
   if (call.who.token != nullptr) {
-    const identity::Token& token = *call.who.token;
-    input.entity_id = token.entity_id;
-    input.token_accessor = token.accessor;
-    input.display_name = token.display_name;
-    input.auth_mount = token.path;
     input.token = request.token;
-    input.role = token.role;
-    input.token_type = token.type == logical::TokenType::kBatch ? "batch" : "service";
-    input.policies = token.policies;
+    add_token(*call.who.token, input);
   }
   input.deciding_rule = call.deciding_rule;
+  std::vector<auditdev::HeaderFact> headers;
+  std::vector<audit::RecordInput::Header> header_views;
+  if (state != nullptr && state->audited_headers != nullptr) {
+    headers = audited_headers(request, state->audited_headers.get());
+    header_views = views_of(headers);
+    input.headers = header_views;
+  }
   input.remote_address = request.origin.address;
   input.remote_port = request.origin.port;
   input.forwarded_address = request.origin.forwarded_for;
@@ -86,12 +109,17 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
 void Chain::record_refused(Lane& lane, const logical::Request& request, const base::Error& error) {
   Call call(request);
   call.operation = request.operation;
+  call.state = lane.state();
   const Result<Response> answer = std::unexpected(error);
   auto index = append_record(lane, call, answer);
   if (!index) {
     parts_.log.error("pipeline", "a refused request could not be recorded",
                      {{"error", index.error().describe()}});
   }
+  // Bytes that made no request at all (no path) are nothing that Vault's devices know a line for.
+  if (request.path.empty() || call.state == nullptr || call.state->devices == nullptr) return;
+  tell_request(call, std::unexpected(error));
+  if (call.devices != nullptr) tell_response(call, answer);
 }
 
 }  // namespace rekey::pipeline

@@ -15,6 +15,7 @@
 #include "identity/token.h"
 #include "logical/context.h"
 #include "logical/mount_table.h"
+#include "pipeline/device_table.h"
 #include "policy/policy.h"
 
 namespace rekey::pipeline {
@@ -27,7 +28,9 @@ struct State {
   std::shared_ptr<const PolicySet> policies;
   std::shared_ptr<const identity::CutoffTable> cutoffs;
   std::shared_ptr<const identity::TokenKeys> token_keys;
-  std::shared_ptr<const audit::Hasher> hasher;  // of values in the record
+  std::shared_ptr<const audit::Hasher> hasher;            // of values in the record
+  std::shared_ptr<const auditdev::DeviceSet> devices;     // Vault's audit devices; null: none
+  std::shared_ptr<const AuditedHeaders> audited_headers;  // null: none
   std::string cluster_name, cluster_id;
   uint64_t epoch = 0;              // of the store, as barrier::store_age takes it
   uint64_t policy_generation = 0;  // grows whenever an Acl compiled before is stale

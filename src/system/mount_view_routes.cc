@@ -175,6 +175,8 @@ SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
   add_wrapping_routes();
   add_tool_routes();
   add_metrics_routes();
+  add_audit_routes();
+  add_audited_header_routes();
 }
 
 }  // namespace rekey::system

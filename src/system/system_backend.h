@@ -56,6 +56,10 @@ class SystemBackend final : public logical::Backend {
   void add_wrapping_routes();    // wrapping/*
   void add_tool_routes();        // tools/random, tools/hash
   void add_metrics_routes();     // metrics
+  // audit, audit-hash, audit-status
+  void add_audit_routes();
+  // config/auditing/request-headers
+  void add_audited_header_routes();
 
   SystemParts parts_;
   logical::RouteTable routes_;

@@ -234,6 +234,13 @@ base::Result<void> translate(const net::Request& http, logical::Request& out) {
                 .forwarded_for = http.forwarded_address,
                 .user_agent = http.header("User-Agent"),
                 .client_certificate_der = http.peer().client_certificate_der};
+  out.values_named = [&http](std::string_view name) {
+    std::vector<std::string_view> values;
+    for (const net::Header& header : http.headers) {
+      if (net::equal_ignoring_case(header.name, name)) values.push_back(header.value);
+    }
+    return values;
+  };
   auto headers = read_headers(http, out);
   auto path = logical_path(http.path);
   if (!path) return forward(path);

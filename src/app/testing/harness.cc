@@ -38,6 +38,8 @@ Harness::Harness(storage::Store& store, uint64_t seed)
   record_ = std::move(*record);
   barrier_ = std::make_unique<barrier::Barrier>(store_, random_, clock_);
   keeper_ = std::make_unique<pipeline::Keeper>(store_, *barrier_, catalog_, "", random_, log_);
+  devices_ = std::make_unique<pipeline::DeviceTable>(clock_, log_);
+  keeper_->use_devices(*devices_);
   seal_control_ = std::make_unique<system::SealControl>(system::SealControlParts{
       store_, *barrier_, seal_, *keeper_, *record_, clock_, random_, log_});
   add_backends(catalog_, {.keeper = *keeper_,
@@ -92,6 +94,13 @@ void Harness::begin(const Ask& ask, std::function<void(Answer)> done) {
   request.token = held->ask.token;
   request.wrap_ttl = ask.wrap_ttl;
   request.origin.address = held->ask.address;
+  request.values_named = [ask = &held->ask](std::string_view name) {
+    std::vector<std::string_view> values;
+    for (const auto& [header, value] : ask->headers) {
+      if (header == name) values.push_back(value);
+    }
+    return values;
+  };
   request.received = clock_.wall();
   REKEY_CHECK(lane_->refresh().has_value());
   in_flight_++;

@@ -28,6 +28,7 @@ struct Ask {
   std::string token;
   std::string address = "127.0.0.1";
   std::optional<base::Duration> wrap_ttl;
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
 };
 
 class Harness {
@@ -59,6 +60,7 @@ class Harness {
   base::FakeClock& clock() { return fake_clock_; }
   audit::Log& record() { return *record_; }
   pipeline::Keeper& keeper() { return *keeper_; }
+  pipeline::DeviceTable& devices() { return *devices_; }
   system::SealControl& seal_control() { return *seal_control_; }
 
  private:
@@ -74,6 +76,7 @@ class Harness {
   barrier::ShamirSeal seal_;
   std::unique_ptr<barrier::Barrier> barrier_;
   pipeline::Catalog catalog_;
+  std::unique_ptr<pipeline::DeviceTable> devices_;
   std::unique_ptr<pipeline::Keeper> keeper_;
   std::unique_ptr<system::SealControl> seal_control_;
   std::unique_ptr<InlinePool> pool_;
