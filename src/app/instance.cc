@@ -40,6 +40,10 @@ Result<void> Instance::open_parts() {
   } else {
     auto store = storage::LmdbStore::open({.folder = settings_.data_folder}, clock_, log_);
     if (!store) return forward(store);
+    storage::LmdbStore* lmdb = store->get();
+    backup_source_ = {.folder = settings_.data_folder,
+                      .copy = [lmdb](const auto& sink) { return lmdb->backup(sink, {}); },
+                      .bytes_bound = [lmdb] { return lmdb->health().bytes_used; }};
     store_ = std::move(*store);
   }
   audit::Log::Options options;
@@ -78,6 +82,7 @@ void Instance::fill_catalog() {
                           .started = clock_.wall(),
                           .configuration = settings_.sanitized,
                           .metrics_prefix = settings_.metrics_prefix,
+                          .backups = backups_.get(),
                           .metrics = [this](base::MetricsPage& page) { collect_metrics(page); }});
 }
 
@@ -89,6 +94,7 @@ void Instance::build_pipeline() {
   seal_control_ = std::make_unique<system::SealControl>(system::SealControlParts{
       *store_, *barrier_, *seal_, *keeper_, *record_, clock_, random_, log_});
   if (settings_.accept_older_store) seal_control_->accept_older_store();
+  backups_ = std::make_unique<system::BackupControl>(backup_source_, clock_, random_, log_);
   fill_catalog();
   pool_ = std::make_unique<WorkerPool>(*store_, keeper_->state(), log_);
   auto sealed_sys = std::make_shared<logical::Mount>();

@@ -20,6 +20,7 @@
 #include "pipeline/chain.h"
 #include "pipeline/keeper.h"
 #include "storage/store.h"
+#include "system/backup_control.h"
 #include "system/seal_control.h"
 
 namespace rekey::app {
@@ -68,6 +69,8 @@ class Instance {
   std::unique_ptr<pipeline::DeviceTable> devices_;
   std::unique_ptr<pipeline::Keeper> keeper_;
   std::unique_ptr<system::SealControl> seal_control_;
+  system::BackupControl::Source backup_source_;  // empty with memory storage
+  std::unique_ptr<system::BackupControl> backups_;
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<pipeline::Chain> chain_;
   std::vector<std::unique_ptr<pipeline::Lane>> lanes_;

@@ -171,6 +171,7 @@ SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
   add_remount_routes();
   add_mount_view_routes();
   add_policy_routes();
+  add_storage_routes();
   add_capability_routes();
   add_wrapping_routes();
   add_tool_routes();

@@ -16,6 +16,8 @@
 
 namespace rekey::system {
 
+class BackupControl;
+
 struct SystemParts {
   pipeline::Keeper& keeper;
   const pipeline::Catalog& catalog;
@@ -32,6 +34,7 @@ struct SystemParts {
   base::WallTime started{};
   base::Json configuration;  // without secrets, for sys/config/state/sanitized
   std::string metrics_prefix = "vault";
+  BackupControl* backups = nullptr;
   std::function<void(base::MetricsPage&)> metrics;  // adds what the whole server knows of itself
 };
 
@@ -51,6 +54,7 @@ class SystemBackend final : public logical::Backend {
   void add_mount_routes();   // mounts, auth, tune
   void add_remount_routes();
   void add_mount_view_routes();  // internal/ui/...
+  void add_storage_routes();     // storage/backup
   void add_policy_routes();      // policies/acl, policy
   void add_capability_routes();  // capabilities*, resultant-acl
   void add_wrapping_routes();    // wrapping/*
