@@ -125,7 +125,7 @@ std::string policy_for(const Call& call) {
                                 "sys/config/cors", "sys/config/ui",      "sys/leases/lookup/",
                                 "sys/raw",         "sys/leases/revoke-", "sys/plugins/catalog",
                                 "sys/remount",     "sys/rotate",         "sys/seal",
-                                "sys/step-down"};
+                                "sys/storage/",    "sys/step-down"};
   const bool is_list = std::ranges::find(call.query, std::pair<std::string, std::string>{
                                                          "list", "true"}) != call.query.end();
   std::string capabilities = is_list                   ? R"("list")"
@@ -158,6 +158,26 @@ std::string api_error_text(const net::ClientRequest& request, const net::ClientR
     separator = "\n";
   }
   return out;
+}
+
+// What to do about a refusal. Under the name vault errors are vault's and nothing else.
+std::string hint_for(const Call& call, int status, std::string_view body,
+                     const ApiOptions& options) {
+  if (options.program == "vault") return "";
+  if (status == 503 && body.contains("is sealed")) {
+    return "\n\nGive the server its unseal keys: rekey operator unseal";
+  }
+  if (status == 400 && body.contains("not initialized")) {
+    return "\n\nA new server is initialized once: rekey operator init";
+  }
+  if (status != 403) return "";
+  if (options.token.empty()) {
+    return "\n\nNo token was sent. Log in with \"rekey login\", or set REKEY_TOKEN.";
+  }
+  return fmt::format(
+      "\n\nIs the token still valid? \"rekey token lookup\". Which rule denies it? "
+      "\"rekey policy explain {}\".",
+      call.path);
 }
 
 Api::Api(ApiOptions options, base::Random& random, std::function<void(base::Duration)> wait)
@@ -239,7 +259,8 @@ Result<Reply> Api::send(const Call& call) {
                            : answer->status == 405 ? ErrorKind::kUnsupported
                            : answer->status == 403 ? ErrorKind::kDenied
                                                    : ErrorKind::kUpstream;
-    return fail(kind, api_error_text(request, *answer));
+    return fail(kind, api_error_text(request, *answer) +
+                          hint_for(call, answer->status, answer->body, options_));
   }
   Reply reply;
   reply.status = answer->status;

@@ -147,7 +147,7 @@ std::span<const std::span<const Command>> all_commands() {
       policy_commands(),      audit_commands(),
       lease_commands(),       operator_commands(),
       rekey_commands(),       generate_root_commands(),
-      misc_commands(),
+      backup_commands(),      misc_commands(),
   };
   return tables;
 }

@@ -11,6 +11,7 @@ namespace rekey::cli {
 
 std::span<const Command> audit_commands();
 std::span<const Command> auth_commands();
+std::span<const Command> backup_commands();
 std::span<const Command> generate_root_commands();
 std::span<const Command> kv_commands();
 std::span<const Command> kv_metadata_commands();

@@ -127,7 +127,9 @@ std::optional<std::string> completion_script(std::string_view shell, const std::
   if (shell == "bash") return bash_script(program);
   // zsh runs bash's functions.
   if (shell == "zsh") {
-    return "autoload -Uz compinit bashcompinit\ncompinit\nbashcompinit\n" + bash_script(program);
+    return "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -u }\n"
+           "autoload -Uz bashcompinit && bashcompinit\n" +
+           bash_script(program);
   }
   if (shell == "fish") return fish_script(program);
   return std::nullopt;

@@ -91,6 +91,8 @@ std::string text_of(const JsonObject& config, std::string_view name) {
 
 Result<void> ask_for_secret(Context& context, const Method& method, JsonObject& config) {
   if (method.secret.empty() || config.contains(method.secret)) return {};
+  // A role may need none: where nobody can be asked, the server says.
+  if (method.name == "approle" && !context.console().in_is_terminal) return {};
   if (context.flags().on("non-interactive")) {
     return base::fail(ErrorKind::kInvalid,
                       fmt::format("'{}' not supplied and refusing to pull from "

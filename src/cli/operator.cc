@@ -1,11 +1,9 @@
-// operator init, unseal, seal, step-down, rotate, key-status, members, usage, backup, restore.
+// operator init, unseal, seal, step-down, rotate, key-status, members, usage.
 #include <fmt/format.h>
-#include <cstdio>
 #include <ostream>
 
 #include "cli/commands.h"
 #include "cli/operator_common.h"
-#include "cli/values.h"
 
 namespace rekey::cli {
 
@@ -274,37 +272,6 @@ int usage(Context& context) {
   return 0;
 }
 
-int backup(Context& context) {
-  const std::string& path = context.argument(0);
-  Result<Reply> reply = context.api().get("sys/storage/snapshot");
-  if (!reply) return context.fail(2, "Error taking the backup: ", reply.error());
-  // "x": an older backup is never overwritten.
-  std::FILE* file = std::fopen(path.c_str(), "wbx");
-  if (file == nullptr) {
-    return context.fail(1, fmt::format("Can't make {}: it may exist already", path));
-  }
-  const bool is_ok =
-      std::fwrite(reply->body.data(), 1, reply->body.size(), file) == reply->body.size();
-  if (std::fclose(file) != 0 || !is_ok) {
-    return context.fail(1, fmt::format("Can't write {}: it is not complete", path));
-  }
-  return context.say(
-      fmt::format("Success! Wrote the backup ({} bytes) to: {}", reply->body.size(), path));
-}
-
-int restore(Context& context) {
-  const std::string& path = context.argument(0);
-  Result<std::string> content = read_file(path);
-  if (!content) return context.fail(1, "Error reading the backup: ", content.error());
-  Result<Reply> reply = context.api().send(
-      {.method = "PUT",
-       .path = context.flags().on("force") ? "sys/storage/snapshot-force" : "sys/storage/snapshot",
-       .content_type = "application/octet-stream",
-       .raw_body = std::move(*content)});
-  if (!reply) return context.fail(2, "Error restoring: ", reply.error());
-  return context.say("Success! Restored from: " + path);
-}
-
 constexpr FlagSpec kInitFlags[] = {
     {.name = "key-shares",
      .kind = FlagKind::kInteger,
@@ -333,12 +300,6 @@ constexpr FlagSpec kUsageFlags[] = {
     {.name = "start-time", .help = "Start of the period, RFC 3339."},
     {.name = "end-time", .help = "End of the period, RFC 3339."},
 };
-constexpr FlagSpec kRestoreFlags[] = {
-    {.name = "force",
-     .kind = FlagKind::kSwitch,
-     .help = "Also where the backup is of another server, with other unseal keys."},
-};
-
 constexpr Command kCommands[] = {
     {.name = "operator init",
      .summary = "Initialize a server",
@@ -402,24 +363,6 @@ constexpr Command kCommands[] = {
      .run = usage,
      .flags = kUsageFlags,
      .sets = kHttp | kFormat},
-    {.name = "operator backup",
-     .summary = "Save a backup of the server's data",
-     .usage = "[options] FILE",
-     .help = "Saves all data, encrypted as it is stored, while the server goes on. A file that\n"
-             "exists isn't overwritten.\n\n"
-             "    $ rekey operator backup rekey.backup",
-     .run = backup,
-     .arguments_min = 1,
-     .arguments_max = 1},
-    {.name = "operator restore",
-     .summary = "Replace the server's data by a backup",
-     .usage = "[options] FILE",
-     .help = "Checks a backup and then replaces all data by it. The server seals itself.\n\n"
-             "    $ rekey operator restore rekey.backup",
-     .run = restore,
-     .flags = kRestoreFlags,
-     .arguments_min = 1,
-     .arguments_max = 1},
 };
 
 }  // namespace

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The command line through a server's whole life, as people's scripts use it. Reads VAULT_ADDR and
 # VAULT_CACERT of a server that isn't initialised, REKEY_PROGRAM (the program), CLI_NAME (rekey or
-# vault: under which name it is called) and CLIENT_TEST_DIR; prints `ok NAME` or `FAIL NAME: why`.
+# vault: under which name it is called), CLIENT_TEST_DIR and CLIENT_FILES (this folder); prints
+# `ok NAME` or `FAIL NAME: why`.
 set -u
 export LC_ALL=C.UTF-8
 
@@ -115,6 +116,7 @@ step login
 v secrets list
 is 'without a token' 2 "$code"
 has 'without a token' 'Code: 403' "$err"
+[ "$CLI_NAME" = vault ] || has 'what to do' 'Log in with "rekey login"' "$err"
 v login "$root"
 has login 'You are now authenticated' "$out"
 is 'token file' "$root 600" "$(cat ~/.vault-token) $(stat -c %a ~/.vault-token)"
@@ -355,6 +357,7 @@ is status 2 "$code"
 v kv get one/a
 is 'read when sealed' 2 "$code"
 has 'read when sealed' 'Vault is sealed' "$err"
+[ "$CLI_NAME" = vault ] || has 'what to do' 'rekey operator unseal' "$err"
 v operator unseal "$only"
 await_unsealed
 v kv get -field=user one/a
@@ -376,6 +379,20 @@ has 'first word' 'status' "$(complete "$CLI_NAME st")"
 is 'second word' 'enable-versioning' "$(complete "$CLI_NAME kv en")"
 has 'third word' 'patch' "$(complete "$CLI_NAME kv metadata ")"
 is flag '-max-versions=' "$(complete "$CLI_NAME kv metadata put -max")"
+"$CLI_NAME" completion fish >completion.fish
+fish_says() {
+  HOME=$PWD fish --no-config -c "source completion.fish; complete -C '$1'" | cut -f1 | tr '\n' ' '
+}
+has 'fish: first word' 'status ' "$(fish_says "$CLI_NAME st")"
+is 'fish: second word' 'enable-versioning ' "$(fish_says "$CLI_NAME kv en")"
+has 'fish: third word' 'patch ' "$(fish_says "$CLI_NAME kv metadata ")"
+has 'fish: flag' '-max-versions ' "$(fish_says "$CLI_NAME kv metadata put -max")"
+"$CLI_NAME" completion zsh >completion.zsh
+zsh_completes() { # KEYS EXPECTED
+  is "zsh: $1" '' "$(HOME=$PWD python3 "$CLIENT_FILES/type_at_zsh.py" completion.zsh "$1" "$2")"
+}
+zsh_completes "$CLI_NAME kv en\\t" enable-versioning
+zsh_completes "$CLI_NAME kv metadata put -max\\t" '-max-versions='
 done_step
 
 step 'no server'

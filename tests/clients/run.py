@@ -53,6 +53,7 @@ def run_client(name, kind, binary, tls):
             "VAULT_ADDR": under_test.address,
             "VAULT_CACERT": under_test.cert or "/dev/null",
             "CLIENT_TEST_DIR": under_test.folder,
+            "CLIENT_FILES": HERE,
             "REKEY_PROGRAM": os.path.realpath(binary),
             "CLI_NAME": "vault" if name == "cli-vault" else "rekey",
             "HOME": under_test.folder,
