@@ -73,7 +73,29 @@ void move_test_clock(TestClock& clock, const base::Log& log) {
   if (!moved) log.error("app", "the test clock stays", {{"error", moved.error().describe()}});
 }
 
-int serve(Instance& instance, const sigset_t& set, TestClock& clock, const base::Log& log) {
+// What SIGHUP opens or reads again: audit files, certificates, and the log level of the
+// configuration files. A mistake in either leaves that as it was.
+void reload(Instance& instance, const ServerFlags& flags, base::Log& log) {
+  instance.reopen_audit_files();
+  auto reloaded = instance.server().reload_certificates();
+  if (reloaded)
+    log.info("app", "certificates were read again");
+  else
+    log.error("app", "certificates stay as they were", {{"error", reloaded.error().describe()}});
+  if (flags.config.empty() || !flags.log_level.empty()) return;  // a flag goes before the files
+  auto settings = configure(flags.config);
+  if (!settings) {
+    log.error("app", "the log level stays as it was", {{"error", settings.error().describe()}});
+    return;
+  }
+  constexpr const char* kNames[] = {"trace", "debug", "info", "warn", "error"};
+  log.set_level(settings->log_level);
+  log.write(settings->log_level, "app", "the log level was read again",
+            {{"level", kNames[static_cast<size_t>(settings->log_level)]}});
+}
+
+int serve(Instance& instance, const ServerFlags& flags, const sigset_t& set, TestClock& clock,
+          base::Log& log) {
   notify_systemd("READY=1");
   while (true) {
     int received = 0;
@@ -83,12 +105,7 @@ int serve(Instance& instance, const sigset_t& set, TestClock& clock, const base:
       continue;
     }
     if (received != SIGHUP) break;
-    instance.reopen_audit_files();
-    auto reloaded = instance.server().reload_certificates();
-    if (reloaded)
-      log.info("app", "certificates were read again");
-    else
-      log.error("app", "certificates stay as they were", {{"error", reloaded.error().describe()}});
+    reload(instance, flags, log);
   }
   notify_systemd("STOPPING=1");
   log.info("app", "stopping");
@@ -133,6 +150,21 @@ Result<Settings> standalone_settings(const ServerFlags& flags, const base::Clock
   return settings;
 }
 
+// A word of a shell command; in quotes where it needs them.
+std::string shell_word(const std::string& text) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-:@+=,";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'')
+      out += R"('\'')";
+    else
+      out += c;
+  }
+  return out + "'";
+}
+
 Result<void> greet_standalone(const ServerFlags& flags, Instance& instance) {
   const std::string address = "https://" + instance.server().addresses()[0];
   const std::string ca = std::filesystem::absolute(flags.standalone).string() + "/tls/ca.pem";
@@ -151,14 +183,17 @@ Result<void> greet_standalone(const ServerFlags& flags, Instance& instance) {
         "Shamir shares, or keep that file off this disk (systemd's LoadCredentialEncrypted).\n",
         flags.standalone.c_str());
   }
-  std::printf("\nServing at %s, data in %s. In another terminal:\n\n", address.c_str(),
-              flags.standalone.c_str());
+  std::printf("\nServing at %s, data in %s, its CA in %s.\nIn another terminal:\n\n",
+              address.c_str(), flags.standalone.c_str(), ca.c_str());
   std::printf("  export VAULT_ADDR=%s VAULT_CACERT=%s VAULT_TOKEN=<root token>\n", address.c_str(),
-              ca.c_str());
-  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+              shell_word(ca).c_str());
+  const std::string program = shell_word(std::filesystem::read_symlink("/proc/self/exe").string());
   std::printf("  %s status\n", program.c_str());
-  std::printf("  %s secrets enable -path=secret -version=2 kv\n", program.c_str());
-  std::printf("  %s kv put secret/app password=hunter2\n\n", program.c_str());
+  if (!*initialized) {
+    std::printf("  %s secrets enable -path=secret -version=2 kv\n", program.c_str());
+    std::printf("  %s kv put secret/app password=hunter2\n", program.c_str());
+  }
+  std::printf("\n");
   std::fflush(stdout);
   return {};
 }
@@ -229,7 +264,14 @@ Result<void> apply_log_flags(const ServerFlags& flags, Settings& settings) {
     if (!level) return forward(level);
     settings.log_level = *level;
   }
-  if (flags.log_format == "json") settings.log_format = base::LogFormat::kJson;
+  if (flags.log_format == "json") {
+    settings.log_format = base::LogFormat::kJson;
+  } else if (flags.log_format == "standard") {
+    settings.log_format = base::LogFormat::kStandard;
+  } else if (!flags.log_format.empty()) {
+    return base::fail(base::ErrorKind::kInvalid,
+                      "-log-format is standard or json, not \"" + flags.log_format + "\"");
+  }
   settings.accept_older_store = flags.accept_older_store;
   return {};
 }
@@ -273,7 +315,7 @@ int run_server(const std::vector<std::string>& arguments) {
     std::printf("==> Rekey server started! Log data will stream in below:\n\n");
   std::fflush(stdout);
   if (!greeted) return fail_with(greeted.error());
-  return serve(**instance, signals, moved_clock, log);
+  return serve(**instance, *flags, signals, moved_clock, log);
 }
 
 }  // namespace rekey::app

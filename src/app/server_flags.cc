@@ -90,6 +90,7 @@ base::Result<ServerFlags> parse_server_flags(const std::vector<std::string>& arg
     else
       *found->second = *value;
   }
+  if (flags.dev_tls || flags.dev_kv_v1) flags.dev = true;  // as vault understands them
   const auto fill = [](std::string& field, const std::string& name) {
     if (field.empty()) field = environment(name).value_or("");
   };
