@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   if (argc == 0) return 1;
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty() && arguments[0] == "server") {
-    return rekey::app::run_server({arguments.begin() + 1, arguments.end()});
+    return rekey::app::run_server({arguments.begin() + 1, arguments.end()}, REKEY_VERSION);
   }
   return rekey::cli::run_in_process(arguments, argv[0], REKEY_VERSION, REKEY_BUILT);
 }

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -23,6 +24,7 @@ namespace {
 using base::Result;
 
 constexpr const char* kDefaultAddress = "127.0.0.1:8200";
+constexpr const char* kLevelNames[] = {"trace", "debug", "info", "warn", "error"};
 
 // No core files, no ptrace by others of our user, no death by signals that only mean "failed
 // write".
@@ -88,15 +90,21 @@ void reload(Instance& instance, const ServerFlags& flags, base::Log& log) {
     log.error("app", "the log level stays as it was", {{"error", settings.error().describe()}});
     return;
   }
-  constexpr const char* kNames[] = {"trace", "debug", "info", "warn", "error"};
   log.set_level(settings->log_level);
   log.write(settings->log_level, "app", "the log level was read again",
-            {{"level", kNames[static_cast<size_t>(settings->log_level)]}});
+            {{"level", kLevelNames[static_cast<size_t>(settings->log_level)]}});
 }
 
 int serve(Instance& instance, const ServerFlags& flags, const sigset_t& set, TestClock& clock,
           base::Log& log) {
   notify_systemd("READY=1");
+  std::string addresses;
+  for (const std::string& address : instance.server().addresses()) {
+    addresses += (addresses.empty() ? "" : " ") + address;
+  }
+  log.info(
+      "app", "serving",
+      {{"addresses", addresses}, {"sealed", instance.seal_control().sealed() ? "true" : "false"}});
   while (true) {
     int received = 0;
     if (sigwait(&set, &received) != 0) continue;
@@ -258,6 +266,34 @@ Result<void> greet_dev(const ServerFlags& flags, Instance& instance, const std::
   return {};
 }
 
+// ---- -config --------------------------------------------------------------------------------
+
+// What the server was told, in the form in which vault says it at its start.
+std::string describe(const Settings& settings, std::string_view version) {
+  std::string out = "==> Rekey server configuration:\n\n";
+  const auto line = [&out](std::string_view name, const std::string& value) {
+    constexpr size_t kNameColumns = 24;
+    out.append(kNameColumns - std::min(kNameColumns, name.size()), ' ');
+    out.append(name).append(": ").append(value).append("\n");
+  };
+  size_t number = 1;
+  for (const net::ListenerOptions& listener : settings.server.listeners) {
+    const bool is_unix = !listener.unix_path.empty();
+    line("Listener " + std::to_string(number++),
+         std::string(is_unix ? "unix" : "tcp") + " (addr: \"" +
+             (is_unix ? listener.unix_path : listener.address) + "\", tls: \"" +
+             (listener.tls ? "enabled" : "disabled") + "\")");
+  }
+  const bool in_memory = settings.storage == StorageKind::kMemory;
+  line("Storage", settings.storage_type + (in_memory ? "" : " (" + settings.data_folder + ")"));
+  line("Record", settings.audit_folder.empty() ? "in memory" : settings.audit_folder);
+  line("Seal", settings.static_key_file.empty() ? "shamir" : "static");
+  if (!settings.api_address.empty()) line("Api Address", settings.api_address);
+  line("Log Level", kLevelNames[static_cast<size_t>(settings.log_level)]);
+  line("Version", "Rekey v" + std::string(version));
+  return out + "\n==> Rekey server started! Log data will stream in below:\n\n";
+}
+
 Result<void> apply_log_flags(const ServerFlags& flags, Settings& settings) {
   if (!flags.log_level.empty()) {
     auto level = base::parse_log_level(flags.log_level);
@@ -278,7 +314,7 @@ Result<void> apply_log_flags(const ServerFlags& flags, Settings& settings) {
 
 }  // namespace
 
-int run_server(const std::vector<std::string>& arguments) {
+int run_server(const std::vector<std::string>& arguments, std::string_view version) {
   auto flags = parse_server_flags(arguments);
   if (!flags) return fail_with(flags.error());
   if (flags->help) {
@@ -304,6 +340,7 @@ int run_server(const std::vector<std::string>& arguments) {
     log.warn("app", "-test-clock moves the time: for tests only");
     move_test_clock(moved_clock, log);
   }
+  const std::string description = describe(*settings, version);
   auto instance = Instance::start(std::move(*settings), clock, random, log);
   if (!instance) return fail_with(instance.error());
   Result<void> greeted;
@@ -312,7 +349,7 @@ int run_server(const std::vector<std::string>& arguments) {
   else if (!flags->standalone.empty())
     greeted = greet_standalone(*flags, **instance);
   else
-    std::printf("==> Rekey server started! Log data will stream in below:\n\n");
+    std::fputs(description.c_str(), stdout);
   std::fflush(stdout);
   if (!greeted) return fail_with(greeted.error());
   return serve(**instance, *flags, signals, moved_clock, log);

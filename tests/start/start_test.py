@@ -235,6 +235,9 @@ class ConfigurationTest(StartTest):
         address, _, _ = self.initialised(port)
         self.assertEqual(self.answers(f"http://127.0.0.1:{other}")["cluster_name"], "mine")
         self.assertIn("more.hcl:2", program.text())
+        self.assertRegex(program.text(), rf'Listener 2: tcp \(addr: "127.0.0.1:{other}", tls: "dis')
+        self.assertRegex(program.text(), r"Storage: lmdb \(.*/data\)\n")
+        self.assertRegex(program.text(), "app: serving.*addresses=.*sealed=true")
         self.assertEqual(program.stop(signal.SIGTERM), 0)
         self.cli("status", code=1, address=address)
 
