@@ -89,7 +89,8 @@ void Instance::fill_catalog() {
 void Instance::build_pipeline() {
   keeper_ = std::make_unique<pipeline::Keeper>(*store_, *barrier_, catalog_, settings_.cluster_name,
                                                random_, log_);
-  devices_ = std::make_unique<pipeline::DeviceTable>(clock_, log_);
+  devices_ = std::make_unique<pipeline::DeviceTable>(
+      clock_, log_, std::vector<std::string>{settings_.data_folder, settings_.audit_folder});
   keeper_->use_devices(*devices_);
   seal_control_ = std::make_unique<system::SealControl>(system::SealControlParts{
       *store_, *barrier_, *seal_, *keeper_, *record_, clock_, random_, log_});

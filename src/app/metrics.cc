@@ -65,6 +65,32 @@ void record_metrics(MetricsPage& page, const audit::Health& health) {
                real(health.write_failures));
 }
 
+// One sample of a name after the other, so a loop for each name.
+void device_metrics(MetricsPage& page, const auditdev::DeviceSet& set) {
+  std::vector<std::pair<MetricsPage::Labels, auditdev::WriterHealth>> devices;
+  for (const auto& device : set.devices()) {
+    devices.emplace_back(MetricsPage::Labels{{"device", device->config().path}},
+                         device->writer().health());
+  }
+  for (const auto& [labels, health] : devices) {
+    page.gauge("audit_device_works", "0 while an audit device doesn't take its lines.",
+               health.works ? 1 : 0, labels);
+  }
+  for (const auto& [labels, health] : devices) {
+    page.gauge("audit_device_waiting_bytes", "Bytes of lines that wait for an audit device.",
+               real(health.waiting_bytes), labels);
+  }
+  for (const auto& [labels, health] : devices) {
+    page.counter("audit_device_lines_total", "Lines that an audit device took.",
+                 real(health.lines_written), labels);
+  }
+  for (const auto& [labels, health] : devices) {
+    page.counter("audit_device_lines_dropped_total",
+                 "Lines that an audit device didn't take and that were dropped.",
+                 real(health.lines_dropped), labels);
+  }
+}
+
 void net_metrics(MetricsPage& page, const net::ServerStatistics& net) {
   page.gauge("connections", "Open connections.", real(net.connections_now));
   page.counter("connections_total", "Accepted.", real(net.connections_accepted));
@@ -130,6 +156,9 @@ void Instance::collect_metrics(MetricsPage& page) const {
   }
   store_metrics(page, store_->health());
   record_metrics(page, record_->health());
+  if (const auto state = keeper_->state().get(); state != nullptr && state->devices != nullptr) {
+    device_metrics(page, *state->devices);
+  }
   net_metrics(page, server_->statistics());
   process_metrics(page);
 }

@@ -96,10 +96,12 @@ class Log::Impl {
   Health health() const;
   void close();
   Result<void> readable() const;  // an error if there is no tree to read
+  Result<void> accepts() const;
   bool commit_step();
 
   std::atomic<uint64_t> durable_{0};
   std::atomic<uint32_t> target_{1};
+  std::atomic<bool> refuses_{false};  // whether there is a refusal_
   std::unique_ptr<Disk> disk_;
   Options options_;
   std::unique_ptr<Wal> wal_;
@@ -222,6 +224,7 @@ Result<void> Log::Impl::open(base::Random& random) {
 void Log::Impl::set_damaged(const base::Error& error) {
   damaged_ = true;
   refusal_ = error;
+  refuses_ = true;
   operator_log_.error("audit", "the audit log is damaged; every request is refused",
                       {{"reason", error.detail()}});
 }
@@ -259,6 +262,13 @@ Result<uint64_t> Log::Impl::append(std::string_view entry, uint64_t store_revisi
   }
   if (wake) work_.notify_one();
   return index;
+}
+
+Result<void> Log::Impl::accepts() const {
+  if (!refuses_.load(std::memory_order_relaxed)) return {};
+  std::lock_guard lock(mutex_);
+  if (refusal_) return std::unexpected(*refusal_);
+  return {};
 }
 
 void Log::Impl::flush() {
@@ -393,11 +403,13 @@ void Log::Impl::refuse(const base::Error& error) {
   }
   ++counters_.write_failures;
   refusal_ = base::Error(ErrorKind::kUnavailable, "the audit log can't be written", error.detail());
+  refuses_ = true;
   failed_size_ = next_index_;
 }
 
 void Log::Impl::accept_again() {
   refusal_.reset();
+  refuses_ = false;
   operator_log_.info("audit", "the audit log can be written again");
 }
 
@@ -421,6 +433,7 @@ void Log::Impl::close() {
     stop_ = true;
     if (!refusal_) {
       refusal_ = base::Error(ErrorKind::kUnavailable, "the audit log is closed", "closed");
+      refuses_ = true;
     }
   }
   work_.notify_all();
@@ -492,6 +505,7 @@ Result<std::unique_ptr<Log>> Log::open_on(std::unique_ptr<Disk> disk, Options op
 Result<uint64_t> Log::append(std::string_view entry, uint64_t store_revision) {
   return impl_->append(entry, store_revision);
 }
+Result<void> Log::accepts() const { return impl_->accepts(); }
 uint64_t Log::durable_size() const { return impl_->durable_.load(std::memory_order_acquire); }
 void Log::flush() { impl_->flush(); }
 bool Log::commit_step() { return impl_->commit_step(); }

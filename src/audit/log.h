@@ -108,6 +108,10 @@ class Log {
   // refused.
   base::Result<uint64_t> append(std::string_view entry, uint64_t store_revision = 0);
 
+  // Success: append would take an entry now. Otherwise why not, in words that are safe to show.
+  // One atomic load while all is well.
+  base::Result<void> accepts() const;
+
   // Entries [0, n) are on disk. One atomic load.
   uint64_t durable_size() const;
 

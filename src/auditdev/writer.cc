@@ -106,6 +106,7 @@ bool Writer::next_batch() {
   sent_ = 0;
   batch_lines_ = 0;
   batch_.clear();
+  if (batch_.capacity() > 2 * kBatchBytesMax) batch_.shrink_to_fit();  // after a burst
   if (queue_.empty()) return !closing_;
   size_t size = queue_.size();
   if (size > kBatchBytesMax) {

@@ -46,6 +46,18 @@ Response help_of(const logical::Route& route) {
   return response;
 }
 
+// Health, seal status and metrics: what an operator needs to see when nothing else is served.
+bool without_record(const logical::RouteTable::Match& match) {
+  return match.route != nullptr && match.route->without_record;
+}
+
+std::unexpected<base::Error> unrecordable(const base::Error& reason) {
+  return base::fail(ErrorKind::kUnavailable,
+                    "nothing is served, because the audit record can't be written: " +
+                        reason.message() + "; sys/health and the server's log say more",
+                    reason.describe());
+}
+
 logical::Limits narrowed(logical::Limits limits, const logical::Mount& mount) {
   if (mount.default_lease_ttl.count() > 0) limits.default_lease_ttl = mount.default_lease_ttl;
   if (mount.max_lease_ttl.count() > 0) limits.max_lease_ttl = mount.max_lease_ttl;
@@ -68,6 +80,10 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
     if (!routed) {
       answer = forward(routed);
       break;
+    }
+    // While the record can't be written nothing is begun: it could not be answered for.
+    if (auto accepted = parts_.record.accepts(); !accepted && !without_record(call.match)) {
+      co_return unrecordable(accepted.error());
     }
     if (call.match.route != nullptr && call.match.route->blocking) {
       answer = co_await run_on_pool(lane, call);
@@ -96,14 +112,10 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
         [&](auto done) { lane.when_durable(*recorded, std::move(done)); });
     if (!durable) recorded = forward(durable);
   }
-  const bool without_record = call.match.route != nullptr && call.match.route->without_record;
-  if (recorded) {
+  if (recorded)
     lane.counters().count(call.operation, answer, microseconds_since(request.received));
-  } else if (!without_record) {
-    answer = base::fail(ErrorKind::kUnavailable,
-                        "the audit record can't be written, so nothing is served",
-                        recorded.error().describe());
-  }
+  else if (!without_record(call.match))
+    answer = unrecordable(recorded.error());
   // 8. Tell Vault's audit devices, where there are any. They come after the record and decide
   // nothing.
   if (call.devices != nullptr) tell_response(call, answer);

@@ -1,6 +1,7 @@
 #include "pipeline/device_table.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/json.h"
 
@@ -11,17 +12,23 @@ using auditdev::Device;
 using auditdev::DeviceSet;
 using base::Result;
 
+namespace {
+
+bool lies_in(const std::string& file, const std::string& folder) {
+  if (folder.empty()) return false;
+  std::error_code problem;
+  const auto path = std::filesystem::weakly_canonical(std::filesystem::absolute(file), problem);
+  const auto top = std::filesystem::weakly_canonical(std::filesystem::absolute(folder), problem);
+  return std::ranges::mismatch(path, top).in2 == top.end();
+}
+
+}  // namespace
+
 DeviceTable::DeviceTable(const base::Clock& clock, const base::Log& log,
-                         std::vector<std::string> syslog_sockets)
-    : clock_(clock), log_(log), syslog_sockets_(std::move(syslog_sockets)) {}
+                         std::vector<std::string> own_folders)
+    : clock_(clock), log_(log), own_folders_(std::move(own_folders)) {}
 
 DeviceTable::~DeviceTable() { close_all(); }
-
-auditdev::SinkParts DeviceTable::parts() const {
-  auditdev::SinkParts parts{.clock = clock_};
-  if (!syslog_sockets_.empty()) parts.syslog_sockets = syslog_sockets_;
-  return parts;
-}
 
 Result<std::shared_ptr<const DeviceSet>> DeviceTable::load(barrier::Txn& txn) {
   std::lock_guard lock(mutex_);
@@ -40,10 +47,10 @@ Result<std::shared_ptr<const DeviceSet>> DeviceTable::load(barrier::Txn& txn) {
       return device->config().path == config->path &&
              base::equal_constant_time(device->config().salt.reveal(), config->salt.reveal());
     });
-    next.push_back(known != live_.end()
-                       ? *known
-                       : std::make_shared<const Device>(std::move(*config), std::move(*options),
-                                                        parts(), log_));
+    next.push_back(known != live_.end() ? *known
+                                        : std::make_shared<const Device>(
+                                              std::move(*config), std::move(*options),
+                                              auditdev::SinkParts{.clock = clock_}, log_));
     return true;
   });
   if (!scanned) return forward(scanned);
@@ -109,7 +116,15 @@ void DeviceTable::rotate() {
 
 Result<void> DeviceTable::try_out(const Config& config, const auditdev::Options& options,
                                   std::string_view request_id) const {
-  return auditdev::try_device(config, options, parts(), request_id);
+  if (options.kind == auditdev::Kind::kFile) {
+    for (const std::string& folder : own_folders_) {
+      if (lies_in(options.file_path, folder)) {
+        return base::fail(base::ErrorKind::kInvalid,
+                          "file_path lies among Rekey's own files: " + options.file_path);
+      }
+    }
+  }
+  return auditdev::try_device(config, options, {.clock = clock_}, request_id);
 }
 
 }  // namespace rekey::pipeline

@@ -28,9 +28,10 @@ using AuditedHeaders = std::vector<AuditedHeader>;
 
 class DeviceTable {
  public:
-  // Both outlive the table. `syslog_sockets`: where the system's log listens; empty: as usual.
+  // Both outlive the table. No device's file may lie in one of `own_folders`: a line in the middle
+  // of the store's file would be the end of it.
   DeviceTable(const base::Clock& clock, const base::Log& log,
-              std::vector<std::string> syslog_sockets = {});
+              std::vector<std::string> own_folders = {});
   ~DeviceTable();  // close_all()
 
   // Null where there is no device. A row that can't be used is logged and left out.
@@ -50,12 +51,11 @@ class DeviceTable {
 
  private:
   using Devices = std::vector<std::shared_ptr<const auditdev::Device>>;
-  auditdev::SinkParts parts() const;
   void close(Devices devices);
 
   const base::Clock& clock_;
   const base::Log& log_;
-  const std::vector<std::string> syslog_sockets_;
+  const std::vector<std::string> own_folders_;
   std::mutex mutex_;
   Devices live_, dropped_;
   Devices stuck_;  // whose disk doesn't answer: kept, so that nobody else waits for them

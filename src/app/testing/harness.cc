@@ -28,12 +28,15 @@ class Harness::InlinePool final : public pipeline::Pool {
   const base::Snapshot<pipeline::State>& state_;
 };
 
-Harness::Harness(storage::Store& store, uint64_t seed)
+Harness::Harness(storage::Store& store, uint64_t seed, std::unique_ptr<audit::Disk> record_disk)
     : store_(store), clock_(fake_clock_), random_(seed), log_(clock_, -1) {
   audit::Log::Options options;
   options.origin = "test";
-  options.in_memory = true;
-  auto record = audit::Log::open(options, clock_, random_, log_);
+  options.in_memory = record_disk == nullptr;
+  options.retry_interval = std::chrono::milliseconds(10);
+  auto record = record_disk == nullptr
+                    ? audit::Log::open(options, clock_, random_, log_)
+                    : audit::Log::open_on(std::move(record_disk), options, clock_, random_, log_);
   REKEY_CHECK(record.has_value());
   record_ = std::move(*record);
   barrier_ = std::make_unique<barrier::Barrier>(store_, random_, clock_);

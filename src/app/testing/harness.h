@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/disk.h"
 #include "audit/log.h"
 #include "barrier/barrier.h"
 #include "base/clock.h"
@@ -35,8 +36,10 @@ class Harness {
  public:
   using Answer = base::Result<logical::Response>;
 
-  // `store` outlives the harness, which starts sealed and not initialised.
-  explicit Harness(storage::Store& store, uint64_t seed = 1);
+  // `store` outlives the harness, which starts sealed and not initialised. The record lies on
+  // `record_disk`; null: in memory.
+  explicit Harness(storage::Store& store, uint64_t seed = 1,
+                   std::unique_ptr<audit::Disk> record_disk = nullptr);
   ~Harness();
 
   // Initialises with one share, unseals, mounts KV v2 at secret/ and KV v1 at plain/.
