@@ -2,6 +2,7 @@
 // never say, and that none of them can hold up a request.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,7 +23,10 @@ using testing::Harness;
 
 class AuditDevicesTest : public ::testing::Test {
  protected:
-  AuditDevicesTest() : server_(store_) { server_.set_up(); }
+  AuditDevicesTest() : server_(store_) {
+    (void)::signal(SIGPIPE, SIG_IGN);  // as the server does
+    server_.set_up();
+  }
 
   std::string path(const std::string& name) const { return folder_.path() + "/" + name; }
 
