@@ -24,7 +24,6 @@ namespace {
 using base::Result;
 
 constexpr const char* kDefaultAddress = "127.0.0.1:8200";
-constexpr const char* kLevelNames[] = {"trace", "debug", "info", "warn", "error"};
 
 // No core files, no ptrace by others of our user, no death by signals that only mean "failed
 // write".
@@ -84,15 +83,18 @@ void reload(Instance& instance, const ServerFlags& flags, base::Log& log) {
     log.info("app", "certificates were read again");
   else
     log.error("app", "certificates stay as they were", {{"error", reloaded.error().describe()}});
-  if (flags.config.empty() || !flags.log_level.empty()) return;  // a flag goes before the files
+  if (flags.config.empty() || !flags.log_level.empty()) {
+    log.reset_levels();
+    return;
+  }
   auto settings = configure(flags.config);
   if (!settings) {
     log.error("app", "the log level stays as it was", {{"error", settings.error().describe()}});
     return;
   }
-  log.set_level(settings->log_level);
+  log.configure_level(settings->log_level);
   log.write(settings->log_level, "app", "the log level was read again",
-            {{"level", kLevelNames[static_cast<size_t>(settings->log_level)]}});
+            {{"level", std::string(base::log_level_name(settings->log_level))}});
 }
 
 int serve(Instance& instance, const ServerFlags& flags, const sigset_t& set, TestClock& clock,
@@ -289,7 +291,7 @@ std::string describe(const Settings& settings, std::string_view version) {
   line("Record", settings.audit_folder.empty() ? "in memory" : settings.audit_folder);
   line("Seal", settings.static_key_file.empty() ? "shamir" : "static");
   if (!settings.api_address.empty()) line("Api Address", settings.api_address);
-  line("Log Level", kLevelNames[static_cast<size_t>(settings.log_level)]);
+  line("Log Level", std::string(base::log_level_name(settings.log_level)));
   line("Version", "Rekey v" + std::string(version));
   return out + "\n==> Rekey server started! Log data will stream in below:\n\n";
 }

@@ -80,6 +80,7 @@ void Instance::fill_catalog() {
                           .storage_type = settings_.storage_type,
                           .api_address = settings_.api_address,
                           .started = clock_.wall(),
+                          .in_flight = [this] { return requests_in_flight(); },
                           .configuration = settings_.sanitized,
                           .metrics_prefix = settings_.metrics_prefix,
                           .backups = backups_.get(),
@@ -125,8 +126,10 @@ Result<void> Instance::listen() {
         record_->add_listener([&lane](const audit::Progress& progress) {
           lane.post([&lane, progress] { lane.on_progress(progress); });
         });
-        return std::make_unique<api::vault::Handler>(api::vault::HandlerParts{
+        auto handler = std::make_unique<api::vault::Handler>(api::vault::HandlerParts{
             *chain_, lane, *record_, clock_, random_, log_, settings_.metrics_open});
+        handlers_.push_back(handler.get());
+        return handler;
       },
       log_, clock_);
   if (!problem) return problem;
@@ -174,6 +177,7 @@ void Instance::stop() {
   devices_->close_all();  // every answer was given: their last lines wait in the queues
   record_->close();       // its listeners post to loops, which still exist
   server_.reset();
+  handlers_.clear();
   lanes_.clear();
 }
 

@@ -54,6 +54,7 @@ class Instance {
   void fill_catalog();
   void build_pipeline();
   base::Result<void> listen();
+  std::vector<pipeline::RequestInFlight> requests_in_flight() const;
   void collect_metrics(base::MetricsPage& page) const;  // on any thread while serving
 
   Settings settings_;
@@ -74,6 +75,7 @@ class Instance {
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<pipeline::Chain> chain_;
   std::vector<std::unique_ptr<pipeline::Lane>> lanes_;
+  std::vector<const api::vault::Handler*> handlers_;  // the server's; one for each lane
   std::unique_ptr<net::Server> server_;
   std::unique_ptr<Upkeep> upkeep_;
 };

@@ -275,12 +275,31 @@ base::Result<uint32_t> Barrier::rotate_locked() {
   return term;
 }
 
+void Barrier::set_rotation_policy(const RotationPolicy& policy) {
+  std::lock_guard lock(mutex_);
+  rotation_ = policy;
+}
+
+RotationPolicy Barrier::rotation_policy() const {
+  std::lock_guard lock(mutex_);
+  return rotation_;
+}
+
+bool Barrier::rotation_due(const Keyring& keyring) const {
+  const RotationPolicy policy = rotation_policy();
+  const uint64_t used = keyring.encryptions();
+  if (used >= kTermEncryptionsDue) return true;
+  if (!policy.enabled) return false;
+  return used >= policy.encryptions_max ||
+         (policy.interval.count() > 0 && clock_.wall() - keyring.install_time() >= policy.interval);
+}
+
 base::Result<void> Barrier::tend() {
   std::lock_guard lock(writing_);
   base::Result<Open> now = open();
   if (!now) return base::forward(now);
   const uint64_t used = now->keyring->encryptions();
-  if (used >= kTermEncryptionsDue) {
+  if (rotation_due(*now->keyring)) {
     base::Result<uint32_t> rotated = rotate_locked();
     if (!rotated) return base::forward(rotated);
     return {};

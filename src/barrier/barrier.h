@@ -37,6 +37,12 @@ inline constexpr unsigned kEpochShift = 40;
 inline uint64_t store_age(uint64_t epoch, storage::Revision revision) {
   return (epoch << kEpochShift) + revision;
 }
+// When tend() rotates the key by itself. The bound of kTermEncryptionsDue holds in any case.
+struct RotationPolicy {
+  bool enabled = true;
+  base::Duration interval{};  // 0: not by age
+  uint64_t encryptions_max = kTermEncryptionsDue;
+};
 
 struct KeyStatus {
   uint32_t term = 0;
@@ -92,6 +98,8 @@ class Barrier {
 
   // A new active term, for values written from now on. The number of the term.
   base::Result<uint32_t> rotate();
+  void set_rotation_policy(const RotationPolicy& policy);
+  RotationPolicy rotation_policy() const;
   // To be called every few seconds while unsealed: pays for further encryptions, rotates when due.
   base::Result<void> tend();
   base::Result<KeyStatus> key_status() const;  // kSealed
@@ -140,6 +148,7 @@ class Barrier {
   base::Result<void> reload(const Open& now);
   base::Result<void> extend_reserve();
   base::Result<uint32_t> rotate_locked();
+  bool rotation_due(const Keyring& keyring) const;
   void publish(std::shared_ptr<const Keyring> next);  // with mutex_ held
 
   storage::Store& store_;
@@ -151,6 +160,7 @@ class Barrier {
   mutable std::mutex mutex_;
   base::SecretBytes root_key_;  // while unsealed: rotation re-encrypts the keyring row
   storage::Revision keyring_revision_ = 0;
+  RotationPolicy rotation_;
   uint64_t opened_ = 0;  // how often it was unsealed: tells a change that a seal came between
   std::vector<std::weak_ptr<const Keyring>> past_;  // to tell when they are gone
 };

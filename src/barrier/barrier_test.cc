@@ -184,6 +184,26 @@ TEST_F(BarrierTest, TendingPaysForEncryptionsInAdvance) {
   EXPECT_LE(restarted.key_status()->encryptions, used + 2 * kEncryptionReserve);
 }
 
+TEST_F(BarrierTest, TendingRotatesByAgeAndNumberAsToldTo) {
+  const Initialized made = initialize();
+  ASSERT_TRUE(barrier_.unseal(made.root_key).has_value());
+  barrier_.set_rotation_policy({.interval = std::chrono::hours(24)});
+  ASSERT_TRUE(barrier_.tend().has_value());
+  EXPECT_EQ(barrier_.key_status()->term, 1u);
+  clock_.advance(std::chrono::hours(24));
+  ASSERT_TRUE(barrier_.tend().has_value());
+  EXPECT_EQ(barrier_.key_status()->term, 2u);
+  ASSERT_TRUE(barrier_.tend().has_value());
+  EXPECT_EQ(barrier_.key_status()->term, 2u) << "the new key is young";
+  ASSERT_TRUE(barrier_.keyring()->encrypt("a", "b", random_).has_value());
+  barrier_.set_rotation_policy({.enabled = false, .encryptions_max = 1});
+  ASSERT_TRUE(barrier_.tend().has_value());
+  EXPECT_EQ(barrier_.key_status()->term, 2u) << "switched off";
+  barrier_.set_rotation_policy({.encryptions_max = 1});
+  ASSERT_TRUE(barrier_.tend().has_value());
+  EXPECT_EQ(barrier_.key_status()->term, 3u);
+}
+
 // A store that was unsealed again and again, each time losing one reserve, until a term is due.
 TEST_F(BarrierTest, TendingRotatesBeforeTheBound) {
   const Initialized made = initialize();

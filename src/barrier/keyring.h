@@ -22,8 +22,8 @@
 namespace rekey::barrier {
 
 // A random nonce of 96 bits is safe for 2^32 messages under one key (NIST SP 800-38D, 8.3). A new
-// term is due at half of that; at the bound itself nothing more is encrypted.
-inline constexpr uint64_t kTermEncryptionsDue = uint64_t{1} << 31;
+// term is due at nine tenths of that, as in Vault; at the bound itself nothing more is encrypted.
+inline constexpr uint64_t kTermEncryptionsDue = 3'865'470'566;
 inline constexpr uint64_t kTermEncryptionsMax = uint64_t{1} << 32;
 // Encryptions are counted in memory and paid for in advance on disk, this many at a time: a crash
 // loses the rest of one reserve, never counts too few.

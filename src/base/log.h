@@ -4,8 +4,10 @@
 // Never given a secret: SecretBytes doesn't convert to a field's value.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +19,9 @@ namespace rekey::base {
 enum class LogLevel { kTrace, kDebug, kInfo, kWarn, kError };
 enum class LogFormat { kStandard, kJson };
 
+constexpr size_t kLogRooms = 15;  // parts of the program that log, see log.cc
+
+std::string_view log_level_name(LogLevel level);          // "info"
 Result<LogLevel> parse_log_level(std::string_view name);  // trace debug info warn|warning error|err
 
 class Log {
@@ -26,11 +31,21 @@ class Log {
 
   // `fd` stays open and the caller's; -1 drops everything.
   Log(const Clock& clock, int fd, LogLevel level = LogLevel::kInfo,
-      LogFormat format = LogFormat::kStandard)
-      : clock_(clock), fd_(fd), level_(level), format_(format) {}
+      LogFormat format = LogFormat::kStandard);
 
-  void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
-  bool enabled(LogLevel level) const { return level >= level_.load(std::memory_order_relaxed); }
+  // Levels may be changed while others write, by any thread. Each room has one; all begin with the
+  // configured level, which reset goes back to.
+  static std::span<const std::string_view> rooms();
+  static bool knows(std::string_view room);
+  LogLevel configured_level() const { return configured_.load(std::memory_order_relaxed); }
+  LogLevel level(std::string_view room) const;
+  void configure_level(LogLevel level);  // and resets every room to it
+  void set_level(LogLevel level);        // of every room
+  void set_level(std::string_view room, LogLevel level);
+  void reset_levels() { set_level(configured_level()); }
+  void reset_level(std::string_view room) { set_level(room, configured_level()); }
+  // Whether any room writes lines of this level.
+  bool enabled(LogLevel level) const { return level >= lowest_.load(std::memory_order_relaxed); }
 
   // `room` is the part that speaks ("storage"); `message` is a constant sentence; values go in
   // fields.
@@ -52,7 +67,9 @@ class Log {
  private:
   const Clock& clock_;
   int fd_;
-  std::atomic<LogLevel> level_;
+  std::atomic<LogLevel> configured_;
+  std::atomic<LogLevel> lowest_;  // of all rooms
+  std::array<std::atomic<LogLevel>, kLogRooms> levels_;
   LogFormat format_;
 };
 

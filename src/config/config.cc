@@ -97,6 +97,8 @@ class FileReader {
   void read_lease_ttls(Block& top) {
     const bool said_default = top.duration("default_lease_ttl", config_.default_lease_ttl);
     const bool said_max = top.duration("max_lease_ttl", config_.max_lease_ttl);
+    config_.default_lease_ttl_said = config_.default_lease_ttl_said || said_default;
+    config_.max_lease_ttl_said = config_.max_lease_ttl_said || said_max;
     if (config_.default_lease_ttl <= config_.max_lease_ttl) return;
     if (said_default) {
       top.wrong(*top.take("default_lease_ttl"),

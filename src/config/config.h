@@ -65,6 +65,8 @@ struct ServerConfig {
 
   base::Duration default_lease_ttl{std::chrono::hours(768)};
   base::Duration max_lease_ttl{std::chrono::hours(768)};
+  bool default_lease_ttl_said = false;  // not just Vault's own defaults
+  bool max_lease_ttl_said = false;
   std::string api_addr;  // "https://host:8200"; empty: not said
   std::string cluster_addr;
   std::string cluster_name;  // empty: one is made up at init

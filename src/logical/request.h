@@ -38,6 +38,7 @@ struct Request {
   base::Json data;         // an object, or null when nothing was sent
   std::string_view token;  // as sent; empty when none was
   std::optional<base::Duration> wrap_ttl;
+  bool wrap_as_jwt = false;  // the wrapping token is to be a JWT
   std::string_view content_type;
   std::string_view accept;  // as sent
   Origin origin;

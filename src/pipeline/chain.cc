@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "logical/openapi.h"
 #include "pipeline/call.h"
 #include "pipeline/call_context.h"
 #include "pipeline/wrapping.h"
@@ -34,14 +35,11 @@ policy::Capability capability_for(Operation operation) {
   return policy::Capability::kDeny;
 }
 
-Response help_of(const logical::Route& route) {
-  base::JsonObject data{
-      {"help", std::string(route.synopsis) + (route.description.empty() ? "" : "\n\n") +
-                   std::string(route.description)},
-      {"see_also", nullptr},
-      {"openapi", nullptr}};
+Response help_of(const logical::Mount& mount, const logical::Route* route) {
   Response response;
-  response.data = base::Json(std::move(data)).dump();
+  response.data =
+      base::Json(route == nullptr ? logical::mount_help(mount) : logical::path_help(mount, *route))
+          .dump();
   response.plain = true;
   return response;
 }
@@ -190,7 +188,9 @@ Result<Response> Chain::attempt(Lane& lane, Call& call) {
   auto authorised = authorise(lane, call);
   if (call.state != nullptr && call.state->devices != nullptr) tell_request(call, authorised);
   Result<Response> answer = authorised ? dispatch(lane, call) : forward(authorised);
-  const bool counted = call.who.token != nullptr && call.who.token->num_uses > 0;
+  // Asking what anybody may ask isn't a use.
+  const bool open = call.match.route != nullptr && call.match.route->unauthenticated;
+  const bool counted = !open && call.who.token != nullptr && call.who.token->num_uses > 0;
   if (!answer && call.txn) {
     call.txn.emplace(lane.reader(), *call.state->keyring, parts_.random);
     call.after_commit.clear();
@@ -312,8 +312,11 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
                       "no handler for route \"" + request.path + "\". route entry not found.");
   }
   const logical::Route* route = call.match.route;
+  if (call.operation == Operation::kHelp && request.path.size() <= call.mount->path.size()) {
+    return help_of(*call.mount, nullptr);
+  }
   if (route == nullptr) return base::fail(ErrorKind::kNotFound, "unsupported path");
-  if (call.operation == Operation::kHelp) return help_of(*route);
+  if (call.operation == Operation::kHelp) return help_of(*call.mount, route);
   const logical::Handler* handler = route->handler(call.operation);
   if (handler == nullptr) {
     // A list names a folder, with its slash: only a route that takes the rest of a path has that.

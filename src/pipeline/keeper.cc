@@ -175,6 +175,27 @@ base::Result<PolicySet> Keeper::read_policies(barrier::Txn& txn) {
   return policies;
 }
 
+base::Result<void> Keeper::read_settings(barrier::Txn& txn, State& state) {
+  auto cors_row = txn.peek(kCorsRow);
+  if (!cors_row) return forward(cors_row);
+  state.cors = nullptr;
+  if (*cors_row) {
+    auto cors = decode_cors(**cors_row);
+    if (!cors) return forward(cors);
+    state.cors = std::make_shared<const Cors>(std::move(*cors));
+  }
+  auto rotation_row = txn.peek(kRotationRow);
+  if (!rotation_row) return forward(rotation_row);
+  barrier::RotationPolicy rotation;
+  if (*rotation_row) {
+    auto decoded = decode_rotation(**rotation_row);
+    if (!decoded) return forward(decoded);
+    rotation = *decoded;
+  }
+  barrier_.set_rotation_policy(rotation);
+  return {};
+}
+
 base::Result<void> Keeper::open() {
   std::lock_guard lock(mutex_);
   auto keyring = barrier_.keyring();
@@ -204,6 +225,8 @@ base::Result<void> Keeper::open() {
   auto headers = DeviceTable::load_headers(txn);
   if (!headers) return forward(headers);
   state->audited_headers = std::move(*headers);
+  auto settings = read_settings(txn, *state);
+  if (!settings) return settings;
   auto cluster = txn.peek(kClusterRow);
   if (!cluster) return forward(cluster);
   if (const auto row = Json::parse(cluster->value_or(""))) {
@@ -301,6 +324,12 @@ base::Result<void> Keeper::reload_audited_headers() {
     if (!headers) return forward(headers);
     next.audited_headers = std::move(*headers);
     return {};
+  });
+}
+
+base::Result<void> Keeper::reload_settings() {
+  return renew([&](State& next, storage::Reader&, barrier::Txn& txn) -> base::Result<void> {
+    return read_settings(txn, next);
   });
 }
 

@@ -77,6 +77,7 @@ class Keeper {
   // Audit devices; waits, for a bounded time, until those that are gone wrote their last lines.
   base::Result<void> reload_devices();
   base::Result<void> reload_audited_headers();
+  base::Result<void> reload_settings();  // CORS, rotation of the key
 
   static base::Json describe(const logical::Mount& mount);  // a mount's row
 
@@ -84,6 +85,7 @@ class Keeper {
   base::Result<void> add_missing_rows(storage::Reader& reader, const barrier::Keyring& keyring);
   base::Result<logical::MountTable> read_mounts(barrier::Txn& txn);
   base::Result<PolicySet> read_policies(barrier::Txn& txn);
+  base::Result<void> read_settings(barrier::Txn& txn, State& state);
   // Runs `change` on a copy of the state, with a fresh view of the store, and publishes the copy.
   using Change = std::function<base::Result<void>(State&, storage::Reader&, barrier::Txn&)>;
   base::Result<void> renew(const Change& change);

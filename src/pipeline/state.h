@@ -16,6 +16,7 @@
 #include "logical/context.h"
 #include "logical/mount_table.h"
 #include "pipeline/device_table.h"
+#include "pipeline/settings.h"
 #include "policy/policy.h"
 
 namespace rekey::pipeline {
@@ -31,6 +32,7 @@ struct State {
   std::shared_ptr<const audit::Hasher> hasher;            // of values in the record
   std::shared_ptr<const auditdev::DeviceSet> devices;     // Vault's audit devices; null: none
   std::shared_ptr<const AuditedHeaders> audited_headers;  // null: none
+  std::shared_ptr<const Cors> cors;                       // null: off
   std::string cluster_name, cluster_id;
   uint64_t epoch = 0;              // of the store, as barrier::store_age takes it
   uint64_t policy_generation = 0;  // grows whenever an Acl compiled before is stale

@@ -1,6 +1,7 @@
 #include "pipeline/wrapping.h"
 
 #include "base/json.h"
+#include "pipeline/wrapping_jwt.h"
 
 namespace rekey::pipeline {
 namespace {
@@ -113,9 +114,8 @@ int64_t now_s(const CallContext& context) {
 }
 
 // A new wrapping token and what the client is told of it.
-base::Result<std::pair<identity::Token, logical::WrapInfo>> make_token(CallContext& context,
-                                                                       std::string_view path,
-                                                                       int64_t ttl_s) {
+base::Result<std::pair<identity::Token, logical::WrapInfo>> make_token(
+    CallContext& context, std::string_view path, int64_t ttl_s, std::string_view wrapped_accessor) {
   identity::Token token;
   token.policies = {"response-wrapping"};
   token.path = path;
@@ -133,6 +133,12 @@ base::Result<std::pair<identity::Token, logical::WrapInfo>> make_token(CallConte
   info.ttl_s = ttl_s;
   info.creation_time = context.clock.wall();
   info.creation_path = path;
+  info.wrapped_accessor = wrapped_accessor;
+  if (context.request.wrap_as_jwt) {
+    auto jwt = to_jwt(*context.state, info);
+    if (!jwt) return forward(jwt);
+    info.token = std::move(*jwt);
+  }
   return std::pair(std::move(token), std::move(info));
 }
 
@@ -143,10 +149,10 @@ base::Result<void> wrap_response(CallContext& context, base::Duration ttl, Respo
   if (ttl_s <= 0 || ttl > kWrapTtlMax) {
     return base::fail(ErrorKind::kInvalid, "the wrapping TTL must be between 1s and 768h");
   }
-  auto made = make_token(context, context.request.path, ttl_s);
+  auto made = make_token(context, context.request.path, ttl_s,
+                         response.auth ? std::string_view(response.auth->accessor) : "");
   if (!made) return forward(made);
   auto& [token, info] = *made;
-  if (response.auth) info.wrapped_accessor = response.auth->accessor;
   context.txn->put(response_row(token), encode_row(response, context.request.path, ttl_s));
   Response wrapped;
   wrapped.wrap = std::move(info);
@@ -156,6 +162,13 @@ base::Result<void> wrap_response(CallContext& context, base::Duration ttl, Respo
 }
 
 base::Result<Wrapped> find_wrapping_token(CallContext& context, std::string_view text) {
+  std::string inside;
+  if (looks_like_jwt(text)) {
+    auto found = from_jwt(*context.state, text);
+    if (!found) return forward(found);
+    inside = std::move(*found);
+    text = inside;
+  }
   auto token = context.tokens().find(text);
   if (!token) return forward(token);
   const bool good = *token && !(*token)->expired(context.clock.wall()) &&
@@ -187,7 +200,7 @@ base::Result<Response> rewrap_response(CallContext& context, std::string_view te
   if (!*row) return base::fail(ErrorKind::kInvalid, std::string(kInvalidToken));
   auto revoked = context.tokens().revoke(wrapped->token);
   if (!revoked) return forward(revoked);
-  auto made = make_token(context, wrapped->creation_path, wrapped->ttl_s);
+  auto made = make_token(context, wrapped->creation_path, wrapped->ttl_s, "");
   if (!made) return forward(made);
   auto& [token, info] = *made;
   context.txn->put(response_row(token), std::move(**row));

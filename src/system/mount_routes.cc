@@ -317,6 +317,12 @@ void SystemBackend::add_mount_routes() {
       {"default_lease_ttl", FieldType::kAny, "TTL of leases that name none."},
       {"max_lease_ttl", FieldType::kAny, "Longest TTL of a lease."},
       {"listing_visibility", FieldType::kString, "unauth or hidden."},
+      {"force_no_cache", FieldType::kBoolean, "Kept; nothing is cached here."},
+      {"token_type", FieldType::kString, "Of an auth method: what its logins give."},
+      {"audit_non_hmac_request_keys", FieldType::kStrings, "Fields that devices show as sent."},
+      {"audit_non_hmac_response_keys", FieldType::kStrings, "The same of answers."},
+      {"passthrough_request_headers", FieldType::kStrings, "Headers that the engine is given."},
+      {"allowed_response_headers", FieldType::kStrings, "Headers that the engine may set."},
       {"options", FieldType::kStringMap, "Options of the type."}};
   // Longest patterns first: a mount's path may hold slashes.
   for (const bool auth : {false, true}) {

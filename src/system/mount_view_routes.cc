@@ -175,6 +175,9 @@ SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
   add_capability_routes();
   add_wrapping_routes();
   add_tool_routes();
+  add_password_policy_routes();
+  add_config_routes();
+  add_host_routes();
   add_metrics_routes();
   add_audit_routes();
   add_audited_header_routes();

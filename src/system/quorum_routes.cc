@@ -2,6 +2,7 @@
 // do.
 #include "base/codec.h"
 #include "logical/answer.h"
+#include "pipeline/call_context.h"
 #include "system/system_backend.h"
 
 namespace rekey::system {
@@ -184,6 +185,41 @@ Result<Response> decode_token(Context& context) {
   return logical::with_data({{"token", token}});
 }
 
+constexpr int64_t kRotationOperationsMin = 1'000'000;
+constexpr base::Duration kRotationIntervalMin = std::chrono::hours(24);
+
+Result<Response> read_rotation(const barrier::Barrier& barrier) {
+  const barrier::RotationPolicy policy = barrier.rotation_policy();
+  return logical::with_data(
+      {{"enabled", policy.enabled},
+       {"interval",
+        policy.interval.count() == 0 ? Json(0) : Json(base::format_duration(policy.interval))},
+       {"max_operations", policy.encryptions_max}});
+}
+
+Result<Response> write_rotation(Context& context, const barrier::Barrier& barrier,
+                                pipeline::Keeper& keeper) {
+  barrier::RotationPolicy policy = barrier.rotation_policy();
+  policy.enabled = context.fields.flag("enabled", policy.enabled);
+  const int64_t operations =
+      context.fields.integer("max_operations", static_cast<int64_t>(policy.encryptions_max));
+  if (operations < kRotationOperationsMin ||
+      operations > static_cast<int64_t>(barrier::kTermEncryptionsDue)) {
+    return logical::bad_request("max_operations must be in the range [" +
+                                std::to_string(kRotationOperationsMin) + "," +
+                                std::to_string(barrier::kTermEncryptionsDue) + "]");
+  }
+  policy.encryptions_max = static_cast<uint64_t>(operations);
+  policy.interval = context.fields.duration("interval").value_or(policy.interval);
+  if (policy.interval.count() != 0 && policy.interval < kRotationIntervalMin) {
+    return logical::bad_request("interval must be greater or equal to " +
+                                base::format_duration(kRotationIntervalMin));
+  }
+  pipeline::CallContext::of(context).txn->put(pipeline::kRotationRow, pipeline::encode(policy));
+  context.after_commit.push_back([&keeper] { return keeper.reload_settings(); });
+  return Response{};
+}
+
 using RekeyHandler = Result<Response> (*)(Context&, const Rekeying&);
 
 logical::Handler bound(RekeyHandler handler, const Rekeying& rekeying) {
@@ -331,17 +367,18 @@ void SystemBackend::add_rotate_routes() {
                  .sudo = true,
                  .blocking = true});
   }
-  routes_.add({.pattern = "rotate/config",
-               .handlers = {{Operation::kRead,
-                             [](Context&) -> Result<Response> {
-                               return logical::with_data(
-                                   {{"enabled", true},
-                                    {"interval", 0},
-                                    {"max_operations",
-                                     static_cast<int64_t>(barrier::kTermEncryptionsDue)}});
-                             }}},
-               .synopsis = "When the key is rotated by itself.",
-               .sudo = true});
+  routes_.add(
+      {.pattern = "rotate/config",
+       .fields = {{"enabled", FieldType::kBoolean, "Whether it is rotated by itself."},
+                  {"max_operations", FieldType::kInteger, "After so many encryptions."},
+                  {"interval", FieldType::kDuration, "At this age; 0 for no age."}},
+       .handlers = {{Operation::kRead, [this](Context&) { return read_rotation(parts_.barrier); }},
+                    {Operation::kUpdate,
+                     [this](Context& context) {
+                       return write_rotation(context, parts_.barrier, parts_.keeper);
+                     }}},
+       .synopsis = "When the key is rotated by itself.",
+       .sudo = true});
   routes_.add({.pattern = "key-status",
                .handlers = {{Operation::kRead,
                              [this](Context&) -> Result<Response> {

@@ -3,6 +3,7 @@
 #include "audit/record.h"
 #include "crypto/ed25519.h"
 #include "identity/token_store.h"
+#include "logical/openapi.h"
 
 namespace rekey::system {
 namespace {
@@ -236,7 +237,37 @@ Result<void> SealControl::open(const base::SecretBytes& root_key) {
   if (!tended) return tended;
   auto advanced = parts_.keeper.advance_epoch();
   if (!advanced) return forward(advanced);
+  auto noted = note_version();
+  if (!noted) return noted;
   parts_.log.info("system", "unsealed");
+  return {};
+}
+
+Result<void> SealControl::note_version() {
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  barrier::Txn txn(**reader, *parts_.barrier.keyring(), parts_.random);
+  std::string previous, latest;
+  bool known = false;
+  auto scanned = txn.scan(kVersionPrefix, "", [&](std::string_view key, std::string_view text) {
+    const std::string_view version = key.substr(kVersionPrefix.size());
+    known = known || version == logical::kVaultVersion;
+    const auto row = base::Json::parse(text);
+    const std::string installed = row ? row->string_or("timestamp_installed", "") : "";
+    if (installed >= latest) latest = installed, previous = version;
+    return true;
+  });
+  if (!scanned) return forward(scanned);
+  if (known) return {};
+  txn.put(std::string(kVersionPrefix) + std::string(logical::kVaultVersion),
+          base::Json(
+              base::JsonObject{{"timestamp_installed", base::format_rfc3339(parts_.clock.wall())},
+                               {"previous_version", previous.empty() ? base::Json() : previous}})
+              .dump());
+  auto batch = txn.take_batch();
+  if (!batch) return forward(batch);
+  auto committed = parts_.store.commit_and_wait(std::move(*batch));
+  if (!committed) return forward(committed);
   return {};
 }
 

@@ -23,6 +23,9 @@
 
 namespace rekey::system {
 
+// <version>: when a store was first unsealed by it, {"timestamp_installed", "previous_version"}.
+inline constexpr std::string_view kVersionPrefix = "core/version/";
+
 struct SealControlParts {
   storage::Store& store;
   barrier::Barrier& barrier;
@@ -99,6 +102,7 @@ class SealControl {
   base::Result<void> open(const base::SecretBytes& root_key);
   base::Result<void> check_age();
   base::Result<void> record_event(std::string_view what, std::string_view found);
+  base::Result<void> note_version();
   base::Result<std::string> make_root_token(std::string_view wanted);
 
   SealControlParts parts_;

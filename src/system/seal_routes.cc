@@ -31,7 +31,7 @@ JsonObject describe(const SealStatus& status, const SystemParts& parts) {
                   {"progress", status.progress},
                   {"nonce", status.nonce},
                   {"version", parts.version},
-                  {"build_date", "2026-11-24T00:00:00Z"},
+                  {"build_date", parts.build_date},
                   {"migration", false},
                   {"recovery_seal", status.recovery_seal},
                   {"storage_type", parts.storage_type}};

@@ -9,7 +9,9 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "logical/openapi.h"
 #include "logical/route.h"
+#include "pipeline/in_flight.h"
 #include "pipeline/keeper.h"
 #include "storage/store.h"
 #include "system/seal_control.h"
@@ -17,6 +19,9 @@
 namespace rekey::system {
 
 class BackupControl;
+
+inline constexpr std::string_view kPasswordPolicyPrefix = "core/password-policy/";
+inline constexpr std::string_view kTokenRows = "token/id/";  // one for each service token
 
 struct SystemParts {
   pipeline::Keeper& keeper;
@@ -27,11 +32,14 @@ struct SystemParts {
   audit::Log& record;
   const base::Clock& clock;
   base::Random& random;
-  const base::Log& log;
-  std::string storage_type;         // as sys/seal-status shows it
-  std::string api_address;          // as sys/leader shows it
-  std::string version = "1.14.10";  // of Vault, whose API this is
+  base::Log& log;
+  std::string storage_type;  // as sys/seal-status shows it
+  std::string api_address;   // as sys/leader shows it
+  std::string version{logical::kVaultVersion};
+  std::string build_date = "2026-11-24T00:00:00Z";
   base::WallTime started{};
+  // All of this server's; on a thread that may block. Not set where there is no network.
+  std::function<std::vector<pipeline::RequestInFlight>()> in_flight;
   base::Json configuration;  // without secrets, for sys/config/state/sanitized
   std::string metrics_prefix = "vault";
   BackupControl* backups = nullptr;
@@ -64,6 +72,10 @@ class SystemBackend final : public logical::Backend {
   void add_audit_routes();
   // config/auditing/request-headers
   void add_audited_header_routes();
+  void add_password_policy_routes();
+  void add_config_routes();  // config/cors, config/ui/headers, config/state/sanitized
+  void add_host_routes();    // host-info, in-flight-req, version-history, specs/openapi ...
+  void add_logger_routes();
 
   SystemParts parts_;
   logical::RouteTable routes_;

@@ -25,6 +25,12 @@ Result<std::string> encoded(std::string_view bytes, std::string_view format) {
 }
 
 Result<Response> random(Context& context) {
+  // All sources are one here: the kernel's.
+  const std::string_view source = context.fields.text("source", "platform");
+  if (source != "platform" && source != "seal" && source != "all") {
+    return logical::bad_request("unsupported entropy source \"" + std::string(source) +
+                                "\"; must be \"platform\" or \"seal\", or \"all\"");
+  }
   int64_t count = context.fields.integer("bytes", 32);
   if (const std::string_view in_path = context.fields.text("urlbytes"); !in_path.empty()) {
     const auto parsed = base::Json::parse(in_path);
@@ -66,8 +72,7 @@ void SystemBackend::add_tool_routes() {
   const Field format{"format", FieldType::kString, "base64 or hex."};
   for (const char* pattern :
        {"tools/random", "tools/random/platform", "tools/random/seal", "tools/random/all",
-        "tools/random/platform/{urlbytes}", "tools/random/seal/{urlbytes}",
-        "tools/random/all/{urlbytes}", "tools/random/{urlbytes}"}) {
+        "tools/random/{source}/{urlbytes}", "tools/random/{urlbytes}"}) {
     routes_.add({.pattern = pattern,
                  .fields = {bytes, format},
                  .handlers = {{Operation::kUpdate, random}},

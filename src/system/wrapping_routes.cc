@@ -37,7 +37,28 @@ Result<Response> lookup(Context& context) {
                              {"creation_ttl", found->ttl_s}});
 }
 
+// Whoever has a wrapping token may use it. Who names it in the body must be somebody, and allowed.
+Result<void> may_unwrap(Context& context) {
+  if (context.fields.text("token").empty()) {
+    if (!context.request.token.empty()) return {};
+    return base::fail(base::ErrorKind::kUnauthenticated,
+                      "error validating wrapping token: token is empty");
+  }
+  const CallContext& call = CallContext::of(context);
+  if (call.acl == nullptr) {
+    return base::fail(base::ErrorKind::kUnauthenticated, "permission denied");
+  }
+  const auto decision =
+      call.acl->decide({.path = context.request.path, .needed = policy::Capability::kUpdate});
+  if (!decision.allowed && !decision.root) {
+    return base::fail(base::ErrorKind::kDenied, "permission denied");
+  }
+  return {};
+}
+
 Result<Response> unwrap(Context& context) {
+  auto may = may_unwrap(context);
+  if (!may) return forward(may);
   return pipeline::unwrap_response(CallContext::of(context), token_of(context));
 }
 

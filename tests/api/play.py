@@ -8,6 +8,7 @@ import time
 
 from pattern import Matcher, PatternError, parse, show
 from script import Command
+from server import make_certificate
 
 # A bao run can't move time: it sleeps this long at most; otherwise the section's rest is left out.
 SLEEP_SECONDS_MAX = 5
@@ -172,6 +173,8 @@ class Player:
             name, content = argument.split(" ", 1)
             with open(f"{self.server.folder}/{name}", "w") as f:
                 f.write(content + "\n")
+        elif step.name == "certificate":
+            make_certificate(self.server.folder)
         elif step.name == "advance":
             if self.server.kind == "rekey":
                 self.server.advance(seconds(argument))

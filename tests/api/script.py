@@ -12,7 +12,8 @@ EXPECT = re.compile(
     r"(bao )?=> (\?|skip|[1-5x][0-9x|]+)(?: (any|plain|data|dup|auth|wrap|text|match))?$"
 )
 COMMAND = re.compile(
-    r"(restart|seal|unseal|advance|sleep|wait|as|let|loop|end|repeat|file|reload)\b ?(.*)$"
+    r"(restart|seal|unseal|advance|sleep|wait|as|let|loop|end|repeat|file|reload|certificate)"
+    r"\b ?(.*)$"
 )
 SETTING = re.compile(
     r"(server|storage|listener|listener-config|config|bao-config|rekey-config): ?(.*)$"

@@ -1,5 +1,8 @@
 #include "api/vault/handler.h"
 
+#include <algorithm>
+
+#include "api/vault/cors.h"
 #include "api/vault/render.h"
 #include "api/vault/translate.h"
 
@@ -9,7 +12,27 @@ namespace rekey::api::vault {
 struct Handler::Call {
   net::Exchange exchange;
   logical::Request request;
+  std::string headers;  // for the answer, beside its own
+  size_t place = 0;     // in in_flight_
 };
+
+namespace {
+
+// The same target with each "//" made one slash, as Vault redirects to; empty where there is none.
+std::string cleaned_target(const net::Request& http) {
+  if (http.path.find("//") == std::string_view::npos) return {};
+  std::string target;
+  for (char c : http.path) {
+    if (c != '/' || target.empty() || target.back() != '/') target += c;
+  }
+  if (!http.query.empty()) target.append("?").append(http.query);
+  // It goes into a header: nothing that could end one, and no other host.
+  const bool clean =
+      std::ranges::all_of(target, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+  return clean ? target : "/v1/";
+}
+
+}  // namespace
 
 void Handler::begin_turn(net::Loop&) {
   auto refreshed = parts_.lane.refresh();
@@ -19,30 +42,34 @@ void Handler::begin_turn(net::Loop&) {
 }
 
 void Handler::handle(net::Exchange exchange) {
-  auto call = std::make_shared<Call>(Call{std::move(exchange), {}});
+  auto call = std::make_shared<Call>(Call{std::move(exchange), {}, {}});
   logical::Request& request = call->request;
   request.id = parts_.random.uuid();
   request.received = parts_.clock.wall();
   auto translated = translate(call->exchange.request(), request);
+  if (answer_at_once(*call)) return;
   if (!translated) {
     parts_.chain.record_refused(parts_.lane, request, translated.error());
-    std::move(call->exchange).reply(render_error(translated.error()));
+    reply(*call, render_error(translated.error()));
     return;
   }
   const size_t listener = call->exchange.request().peer().listener_index;
   request.origin.metrics_open =
       listener < parts_.metrics_open.size() && parts_.metrics_open[listener];
-  in_flight_++;
+  call->place = in_flight_.size();
+  in_flight_.push_back(call.get());
   parts_.chain.run(parts_.lane, request)
       .start([this, call](base::Result<logical::Response> result) {
-        in_flight_--;
+        in_flight_.back()->place = call->place;
+        in_flight_[call->place] = in_flight_.back();
+        in_flight_.pop_back();
         answer(*call, std::move(result));
       });
 }
 
 void Handler::answer(Call& call, base::Result<logical::Response> result) {
   if (result) {
-    std::move(call.exchange).reply(render(call.request, std::move(*result)));
+    reply(call, render(call.request, std::move(*result)));
     return;
   }
   const base::Error& error = result.error();
@@ -52,13 +79,61 @@ void Handler::answer(Call& call, base::Result<logical::Response> result) {
     parts_.log.error("api", "a request failed",
                      {{"request_id", call.request.id}, {"error", error.describe()}});
   }
-  std::move(call.exchange).reply(render_error(error));
+  reply(call, render_error(error));
+}
+
+void Handler::reply(Call& call, net::Response response) {
+  response.headers += call.headers;
+  std::move(call.exchange).reply(std::move(response));
+}
+
+// What is decided before the request means anything: pages of browsers that may not ask, their
+// preflights, doubled slashes.
+bool Handler::answer_at_once(Call& call) {
+  const net::Request& http = call.exchange.request();
+  if (!http.header("Origin").empty()) {
+    const auto state = parts_.lane.state();
+    CorsVerdict verdict = judge_origin(state == nullptr ? nullptr : state->cors.get(), http);
+    call.headers = std::move(verdict.headers);
+    if (verdict.refused) {
+      const base::Error error(base::ErrorKind::kUnauthenticated, "origin not allowed");
+      parts_.chain.record_refused(parts_.lane, call.request, error);
+      reply(call, render_error(error));
+      return true;
+    }
+    if (verdict.preflight) {
+      net::Response empty;
+      empty.content_type = {};
+      reply(call, std::move(empty));
+      return true;
+    }
+  }
+  const std::string target = cleaned_target(http);
+  if (target.empty()) return false;
+  parts_.chain.record_refused(parts_.lane, call.request,
+                              base::Error(base::ErrorKind::kInvalid, "redirected to a clean path"));
+  net::Response redirect;
+  redirect.status = 307;  // the one that keeps method and body, and that Vault's clients follow
+  redirect.headers = "Location: " + target + "\r\n";
+  redirect.body = "{\"errors\":[]}\n";
+  reply(call, std::move(redirect));
+  return true;
+}
+
+std::vector<pipeline::RequestInFlight> Handler::in_flight() const {
+  std::vector<pipeline::RequestInFlight> out;
+  for (const Call* call : in_flight_) {
+    const net::Request& http = call->exchange.request();
+    out.push_back({call->request.id, http.peer().address + ":" + std::to_string(http.peer().port),
+                   std::string(http.path), std::string(http.method), call->request.received});
+  }
+  return out;
 }
 
 void Handler::end_turn(net::Loop&) {
   // A commit of the record starts when about a third of the requests in flight wait for it, or at
   // once when there is nothing else to do (shared/reference/io.md).
-  parts_.record.set_group_target(static_cast<uint32_t>(std::max<size_t>(1, in_flight_ / 3)));
+  parts_.record.set_group_target(static_cast<uint32_t>(std::max<size_t>(1, in_flight_.size() / 3)));
   if (parts_.lane.waiting() > 0) parts_.record.flush();
   // Until the next turn nothing is read: a snapshot held while idle would pin old pages.
   parts_.lane.release();

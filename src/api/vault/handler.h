@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "net/exchange.h"
 #include "pipeline/chain.h"
+#include "pipeline/in_flight.h"
 #include "pipeline/lane.h"
 
 namespace rekey::api::vault {
@@ -31,14 +32,18 @@ class Handler final : public net::Handler {
   void begin_turn(net::Loop& loop) override;
   void handle(net::Exchange exchange) override;
   void end_turn(net::Loop& loop) override;
+  // The requests that aren't answered yet; on this loop's thread.
+  std::vector<pipeline::RequestInFlight> in_flight() const;
   void malformed(const net::PeerInfo& peer, int status, std::string_view reason) override;
 
  private:
   struct Call;
+  bool answer_at_once(Call& call);
+  void reply(Call& call, net::Response response);
   void answer(Call& call, base::Result<logical::Response> result);
 
   HandlerParts parts_;
-  size_t in_flight_ = 0;
+  std::vector<Call*> in_flight_;  // each knows its place in it
 };
 
 }  // namespace rekey::api::vault

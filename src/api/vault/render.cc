@@ -124,7 +124,7 @@ bool duplicates_at_top(std::string_view path) {
   for (std::string_view exact :
        {"audit", "auth", "capabilities", "capabilities-self", "capabilities-accessor",
         "config/cors", "config/auditing/request-headers", "ha-status", "key-status", "mounts",
-        "policy", "rekey/backup", "rekey/recovery-key-backup", "remount", "rotate", "rotate/config",
+        "policy", "rekey/backup", "rekey/recovery-key-backup", "remount", "rotate",
         "wrapping/wrap"}) {
     if (path == exact) return true;
   }

@@ -172,6 +172,7 @@ base::Result<void> read_headers(const net::Request& http, logical::Request& out)
       return base::fail(ErrorKind::kInvalid, "error parsing X-Vault-Wrap-TTL: not a duration");
     }
     if (ttl->count() > 0) out.wrap_ttl = *ttl;
+    out.wrap_as_jwt = http.header("X-Vault-Wrap-Format") == "jwt";
   }
   return {};
 }
