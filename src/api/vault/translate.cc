@@ -81,6 +81,18 @@ base::Result<std::string> logical_path(std::string_view encoded) {
   return path;
 }
 
+// A form's repeated fields are one string with commas, as in Vault; a query's are a list.
+void join_repeated(JsonObject& fields) {
+  for (auto& [name, value] : fields) {
+    const base::JsonArray* several = value.as_array();
+    if (several == nullptr) continue;
+    std::string joined;
+    for (const Json& item : *several) joined.append(*item.as_string()).append(",");
+    joined.pop_back();
+    value = Json(std::move(joined));
+  }
+}
+
 base::Result<void> read_body(const net::Request& http, logical::Request& out) {
   out.body_bytes = http.body.size();
   std::string_view body = http.body;
@@ -94,6 +106,7 @@ base::Result<void> read_body(const net::Request& http, logical::Request& out) {
   if (form) {
     auto parsed = parse_form(body);
     if (!parsed) return forward(parsed);
+    join_repeated(*parsed);
     out.data = Json(std::move(*parsed));
     return {};
   }
