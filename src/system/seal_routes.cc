@@ -133,9 +133,6 @@ Result<Response> health(Context& context, const SystemParts& parts) {
 
 void SystemBackend::add_seal_routes() {
   SealControl& control = parts_.seal_control;
-  const auto seal_status = [this](const SealStatus& status) -> Result<Response> {
-    return plain(describe(status, parts_));
-  };
   routes_.add({.pattern = "init",
                .fields = {{"secret_shares", FieldType::kInteger, "How many unseal shares."},
                           {"secret_threshold", FieldType::kInteger, "How many of them unseal."},
