@@ -42,6 +42,10 @@ struct HmacStates {
 };
 static_assert(std::is_trivially_copyable_v<HmacStates>);
 
+std::unexpected<base::Error> unsupported(std::string_view algorithm) {
+  return base::fail(base::ErrorKind::kInvalid, "unsupported algorithm " + std::string(algorithm));
+}
+
 }  // namespace
 
 Sha256Digest sha256(std::string_view a, std::string_view b, std::string_view c) {
@@ -111,26 +115,50 @@ base::SecretBytes hkdf_sha256(const base::SecretBytes& key, std::string_view sal
   return derived;
 }
 
-base::Result<std::string> digest(std::string_view algorithm, std::string_view data) {
+const char* openssl_digest_name(std::string_view algorithm) {
   struct Named {
     std::string_view ours;
     const char* openssl;
   };
   constexpr Named kAlgorithms[] = {
-      {"sha2-224", "SHA2-224"}, {"sha2-256", "SHA2-256"}, {"sha2-384", "SHA2-384"},
-      {"sha2-512", "SHA2-512"}, {"sha3-224", "SHA3-224"}, {"sha3-256", "SHA3-256"},
-      {"sha3-384", "SHA3-384"}, {"sha3-512", "SHA3-512"},
+      {"sha1", "SHA1"},         {"sha2-224", "SHA224"},   {"sha2-256", "SHA256"},
+      {"sha2-384", "SHA384"},   {"sha2-512", "SHA512"},   {"sha3-224", "SHA3-224"},
+      {"sha3-256", "SHA3-256"}, {"sha3-384", "SHA3-384"}, {"sha3-512", "SHA3-512"},
   };
   for (const Named& named : kAlgorithms) {
-    if (named.ours != algorithm) continue;
-    std::string out(EVP_MAX_MD_SIZE, '\0');
-    size_t size = 0;
-    REKEY_CHECK(EVP_Q_digest(nullptr, named.openssl, nullptr, data.data(), data.size(),
-                             reinterpret_cast<unsigned char*>(out.data()), &size) == 1);
-    out.resize(size);
-    return out;
+    if (named.ours == algorithm) return named.openssl;
   }
-  return base::fail(base::ErrorKind::kInvalid, "unsupported algorithm " + std::string(algorithm));
+  return nullptr;
+}
+
+base::Result<std::string> digest_or_sha1(std::string_view algorithm, std::string_view data) {
+  const char* name = openssl_digest_name(algorithm);
+  if (name == nullptr) return unsupported(algorithm);
+  std::string out(EVP_MAX_MD_SIZE, '\0');
+  size_t size = 0;
+  REKEY_CHECK(EVP_Q_digest(nullptr, name, nullptr, data.data(), data.size(),
+                           reinterpret_cast<unsigned char*>(out.data()), &size) == 1);
+  out.resize(size);
+  return out;
+}
+
+base::Result<std::string> digest(std::string_view algorithm, std::string_view data) {
+  if (algorithm == "sha1") return unsupported(algorithm);
+  return digest_or_sha1(algorithm, data);
+}
+
+base::Result<std::string> hmac(std::string_view algorithm, const base::SecretBytes& key,
+                               std::string_view data) {
+  const char* name = openssl_digest_name(algorithm);
+  if (name == nullptr) return unsupported(algorithm);
+  std::string out(EVP_MAX_MD_SIZE, '\0');
+  size_t size = 0;
+  REKEY_CHECK(EVP_Q_mac(nullptr, "HMAC", nullptr, name, nullptr, key.reveal().data(), key.size(),
+                        reinterpret_cast<const unsigned char*>(data.data()), data.size(),
+                        reinterpret_cast<unsigned char*>(out.data()), out.size(),
+                        &size) != nullptr);
+  out.resize(size);
+  return out;
 }
 
 }  // namespace rekey::crypto

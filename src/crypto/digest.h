@@ -41,4 +41,14 @@ base::SecretBytes hkdf_sha256(const base::SecretBytes& key, std::string_view sal
 // sha3-512 (the names of sys/tools/hash) as raw bytes; kInvalid for any other name.
 base::Result<std::string> digest(std::string_view algorithm, std::string_view data);
 
+// As digest(), and sha1 too, which is only for signatures and HMACs that somebody else chose.
+base::Result<std::string> digest_or_sha1(std::string_view algorithm, std::string_view data);
+
+// HMAC (RFC 2104) with a digest of any of these names; kInvalid for another name.
+base::Result<std::string> hmac(std::string_view algorithm, const base::SecretBytes& key,
+                               std::string_view data);
+
+// OpenSSL's name for sha1 or one of the digests above; nullptr for any other.
+const char* openssl_digest_name(std::string_view algorithm);
+
 }  // namespace rekey::crypto

@@ -32,6 +32,19 @@ TEST(Digest, AgreesWithNist) {
   EXPECT_GT(sha256_cases, 5u);
 }
 
+TEST(Digest, HmacsAgreeWithRfc4231) {
+  for (const auto& fields : read_vectors("crypto/testdata/rfc4231_hmac.txt")) {
+    ASSERT_EQ(fields.size(), 4u);
+    const auto mac =
+        hmac(fields[0], SecretBytes::copy_of(from_hex(fields[1])), from_hex(fields[2]));
+    ASSERT_TRUE(mac.has_value());
+    EXPECT_EQ(base::hex_encode(*mac), fields[3]);
+  }
+  EXPECT_FALSE(hmac("md5", SecretBytes::copy_of("k"), "x").has_value());
+  EXPECT_FALSE(digest("sha1", "x").has_value());
+  EXPECT_TRUE(digest_or_sha1("sha1", "x").has_value());
+}
+
 TEST(Digest, RefusesAnUnknownName) {
   const base::Result<std::string> found = digest("md5", "x");
   ASSERT_FALSE(found.has_value());
