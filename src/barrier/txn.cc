@@ -46,6 +46,13 @@ base::Result<std::optional<std::string>> Txn::read(std::string_view key, bool as
   return std::optional<std::string>(std::move(*plaintext));
 }
 
+base::Result<std::optional<storage::Revision>> Txn::revision(std::string_view key) {
+  if (writes_.find(key) != writes_.end()) return std::nullopt;
+  base::Result<std::optional<storage::Item>> item = reader_.get(key);
+  if (!item) return base::forward(item);
+  return item->has_value() ? (*item)->revision : 0;
+}
+
 void Txn::put(std::string_view key, std::string plaintext) {
   writes_.insert_or_assign(std::string(key), std::move(plaintext));
 }

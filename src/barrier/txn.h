@@ -32,6 +32,9 @@ class Txn {
   // The plaintext, or nothing where there is no such key. kCorrupt if the row was tampered with.
   base::Result<std::optional<std::string>> get(std::string_view key);
   base::Result<std::optional<std::string>> peek(std::string_view key);
+  // The revision of the row in this snapshot, without reading it: 0 where there is none, nothing
+  // where it was written here. For who has decoded the row before; sets no condition.
+  base::Result<std::optional<storage::Revision>> revision(std::string_view key);
   void put(std::string_view key, std::string plaintext);
   void erase(std::string_view key);
 

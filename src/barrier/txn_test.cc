@@ -103,6 +103,19 @@ TEST_F(TxnTest, WhatWasPeekedAtIsNoCondition) {
   EXPECT_TRUE(commit(slow).has_value());
 }
 
+TEST_F(TxnTest, ARevisionTellsWhetherARowIsAsItWas) {
+  EXPECT_EQ(*begin().revision("a"), std::optional<storage::Revision>(0));
+  write("a", "1");
+  const auto first = *begin().revision("a");
+  write("b", "1");
+  EXPECT_EQ(*begin().revision("a"), first);
+  write("a", "1");
+  EXPECT_GT(**begin().revision("a"), *first);
+  Txn txn = begin();
+  txn.put("a", "2");
+  EXPECT_EQ(*txn.revision("a"), std::nullopt);
+}
+
 TEST_F(TxnTest, TheFirstRevisionCountsWhenTheReaderMovesOn) {
   write("a", "1");
   Txn slow = begin();

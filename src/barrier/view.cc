@@ -54,6 +54,12 @@ base::Result<std::optional<std::string>> View::peek(std::string_view key) {
   return txn_.peek(*full);
 }
 
+base::Result<std::optional<storage::Revision>> View::revision(std::string_view key) {
+  base::Result<std::string> full = full_key(key, Shape::kKey);
+  if (!full) return base::forward(full);
+  return txn_.revision(*full);
+}
+
 base::Result<void> View::put(std::string_view key, std::string plaintext) {
   base::Result<std::string> full = full_key(key, Shape::kKey);
   if (!full) return base::forward(full);

@@ -25,6 +25,7 @@ class View {
 
   base::Result<std::optional<std::string>> get(std::string_view key);
   base::Result<std::optional<std::string>> peek(std::string_view key);
+  base::Result<std::optional<storage::Revision>> revision(std::string_view key);
   base::Result<void> put(std::string_view key, std::string plaintext);
   base::Result<void> erase(std::string_view key);
   // `folder` is empty or ends in '/' (added if missing). As Txn::list.

@@ -11,68 +11,80 @@ namespace {
 constexpr char kStandard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr char kUrl[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-std::string encode64(std::string_view bytes, const char* alphabet, bool pad) {
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  size_t i = 0;
-  for (; i + 3 <= bytes.size(); i += 3) {
-    const uint32_t v = static_cast<unsigned char>(bytes[i]) << 16 |
-                       static_cast<unsigned char>(bytes[i + 1]) << 8 |
-                       static_cast<unsigned char>(bytes[i + 2]);
-    out += alphabet[v >> 18];
-    out += alphabet[v >> 12 & 63];
-    out += alphabet[v >> 6 & 63];
-    out += alphabet[v & 63];
+// Two characters at once for each 12 bits.
+struct EncodeTable {
+  std::array<char, 2 * 4096> pairs{};
+  explicit constexpr EncodeTable(const char* alphabet) {
+    for (size_t i = 0; i < 4096; i++) {
+      pairs[2 * i] = alphabet[i >> 6];
+      pairs[2 * i + 1] = alphabet[i & 63];
+    }
   }
-  const size_t left = bytes.size() - i;
-  if (left > 0) {
-    uint32_t v = static_cast<unsigned char>(bytes[i]) << 16;
-    if (left == 2) v |= static_cast<unsigned char>(bytes[i + 1]) << 8;
-    out += alphabet[v >> 18];
-    out += alphabet[v >> 12 & 63];
-    if (left == 2) out += alphabet[v >> 6 & 63];
-    if (pad) out.append(3 - left, '=');
+};
+
+void encode64(std::string& out, std::string_view bytes, const char* alphabet,
+              const EncodeTable& table, bool pad) {
+  const size_t start = out.size();
+  const size_t whole = bytes.size() / 3;
+  const size_t left = bytes.size() - 3 * whole;
+  out.resize(start + 4 * whole + (left == 0 ? 0 : pad ? 4 : left + 1), '=');
+  char* to = out.data() + start;
+  const auto* at = reinterpret_cast<const unsigned char*>(bytes.data());
+  for (size_t i = 0; i < whole; i++, at += 3, to += 4) {
+    std::memcpy(to, &table.pairs[2 * (static_cast<size_t>(at[0]) << 4 | at[1] >> 4)], 2);
+    std::memcpy(to + 2, &table.pairs[2 * (static_cast<size_t>(at[1] & 15) << 8 | at[2])], 2);
   }
-  return out;
+  if (left == 0) return;
+  const uint32_t second = left == 2 ? static_cast<uint32_t>(at[1]) << 8 : 0;
+  const uint32_t v = static_cast<uint32_t>(at[0]) << 16 | second;
+  to[0] = alphabet[v >> 18];
+  to[1] = alphabet[v >> 12 & 63];
+  if (left == 2) to[2] = alphabet[v >> 6 & 63];
 }
 
-constexpr std::array<int8_t, 256> reverse_of(const char* alphabet) {
-  std::array<int8_t, 256> table{};
-  table.fill(-1);
-  for (int i = 0; i < 64; i++)
-    table[static_cast<unsigned char>(alphabet[i])] = static_cast<int8_t>(i);
-  return table;
-}
+// For each of the four places of a character, its value in place; kNoDigit for what is none.
+constexpr uint32_t kNoDigit = 1u << 31;
+struct DecodeTable {
+  std::array<std::array<uint32_t, 256>, 4> places{};
+  explicit constexpr DecodeTable(const char* alphabet) {
+    for (auto& place : places) place.fill(kNoDigit);
+    for (uint32_t i = 0; i < 64; i++) {
+      const auto c = static_cast<unsigned char>(alphabet[i]);
+      places[0][c] = i << 18;
+      places[1][c] = i << 12;
+      places[2][c] = i << 6;
+      places[3][c] = i;
+    }
+  }
+};
 
-Result<std::string> decode64(std::string_view text, const std::array<int8_t, 256>& reverse) {
+Result<std::string> decode64(std::string_view text, const DecodeTable& table) {
   const size_t padded_size = text.size();
   while (!text.empty() && text.back() == '=') text.remove_suffix(1);
   const size_t padding = padded_size - text.size();
   if (padding > 2 || (padding > 0 && padded_size % 4 != 0) || text.size() % 4 == 1) {
     return fail(ErrorKind::kInvalid, "illegal base64 data");
   }
-  std::string out;
-  out.reserve(text.size() * 3 / 4);
-  uint32_t bits = 0;
-  int count = 0;
-  for (char c : text) {
-    const int v = reverse[static_cast<unsigned char>(c)];
-    if (v < 0) return fail(ErrorKind::kInvalid, "illegal base64 data");
-    bits = bits << 6 | static_cast<uint32_t>(v);
-    if (++count == 4) {
-      out += static_cast<char>(bits >> 16);
-      out += static_cast<char>(bits >> 8);
-      out += static_cast<char>(bits);
-      bits = 0;
-      count = 0;
-    }
+  const size_t whole = text.size() / 4, left = text.size() % 4;
+  std::string out(3 * whole + (left == 0 ? 0 : left - 1), '\0');
+  char* to = out.data();
+  const auto* at = reinterpret_cast<const unsigned char*>(text.data());
+  const auto& places = table.places;
+  uint32_t seen = 0;
+  for (size_t i = 0; i < whole; i++, at += 4, to += 3) {
+    const uint32_t v = places[0][at[0]] | places[1][at[1]] | places[2][at[2]] | places[3][at[3]];
+    seen |= v;
+    to[0] = static_cast<char>(v >> 16);
+    to[1] = static_cast<char>(v >> 8);
+    to[2] = static_cast<char>(v);
   }
-  if (count == 3) {
-    out += static_cast<char>(bits >> 10);
-    out += static_cast<char>(bits >> 2);
-  } else if (count == 2) {
-    out += static_cast<char>(bits >> 4);
+  if (left > 0) {
+    const uint32_t v = places[0][at[0]] | places[1][at[1]] | (left == 3 ? places[2][at[2]] : 0);
+    seen |= v;
+    to[0] = static_cast<char>(v >> 16);
+    if (left == 3) to[1] = static_cast<char>(v >> 8);
   }
+  if ((seen & kNoDigit) != 0) return fail(ErrorKind::kInvalid, "illegal base64 data");
   return out;
 }
 
@@ -108,18 +120,30 @@ Result<std::string> hex_decode(std::string_view text) {
   return out;
 }
 
-std::string base64_encode(std::string_view bytes) { return encode64(bytes, kStandard, true); }
-std::string base64url_encode(std::string_view bytes) { return encode64(bytes, kUrl, false); }
+namespace {
+constexpr EncodeTable kEncodeStandard(kStandard), kEncodeUrl(kUrl);
+constexpr DecodeTable kDecodeStandard(kStandard), kDecodeUrl(kUrl);
+}  // namespace
 
-Result<std::string> base64_decode(std::string_view text) {
-  static constexpr auto kReverse = reverse_of(kStandard);
-  return decode64(text, kReverse);
+void append_base64(std::string& out, std::string_view bytes) {
+  encode64(out, bytes, kStandard, kEncodeStandard, true);
 }
 
-Result<std::string> base64url_decode(std::string_view text) {
-  static constexpr auto kReverse = reverse_of(kUrl);
-  return decode64(text, kReverse);
+std::string base64_encode(std::string_view bytes) {
+  std::string out;
+  append_base64(out, bytes);
+  return out;
 }
+
+std::string base64url_encode(std::string_view bytes) {
+  std::string out;
+  encode64(out, bytes, kUrl, kEncodeUrl, false);
+  return out;
+}
+
+Result<std::string> base64_decode(std::string_view text) { return decode64(text, kDecodeStandard); }
+
+Result<std::string> base64url_decode(std::string_view text) { return decode64(text, kDecodeUrl); }
 
 void append_u16(std::string& out, uint16_t value) {
   out += static_cast<char>(value >> 8);

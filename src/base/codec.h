@@ -8,12 +8,13 @@
 
 namespace rekey::base {
 
-std::string hex_encode(std::string_view bytes);               // lower case
-Result<std::string> hex_decode(std::string_view text);        // either case
-std::string base64_encode(std::string_view bytes);            // RFC 4648 section 4, padded
-Result<std::string> base64_decode(std::string_view text);     // padded or not, no line breaks
-std::string base64url_encode(std::string_view bytes);         // section 5, not padded
-Result<std::string> base64url_decode(std::string_view text);  // padded or not
+std::string hex_encode(std::string_view bytes);                // lower case
+Result<std::string> hex_decode(std::string_view text);         // either case
+std::string base64_encode(std::string_view bytes);             // RFC 4648 section 4, padded
+void append_base64(std::string& out, std::string_view bytes);  // the same, behind what is there
+Result<std::string> base64_decode(std::string_view text);      // padded or not, no line breaks
+std::string base64url_encode(std::string_view bytes);          // section 5, not padded
+Result<std::string> base64url_decode(std::string_view text);   // padded or not
 
 // Big-endian integers for keys and formats: byte order is then also number order.
 void append_u16(std::string& out, uint16_t value);

@@ -12,6 +12,7 @@
 #include "barrier/view.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "logical/decoded_rows.h"
 #include "logical/request.h"
 #include "logical/route.h"
 
@@ -71,6 +72,17 @@ struct Context {
   // Run on the request's thread after its writes are durable and before it is answered.
   // A failure is the request's answer: what was committed may not be in force.
   std::vector<std::function<base::Result<void>()>> after_commit;
+  DecodedRows* decoded = nullptr;  // of this thread; null while sealed
+  bool may_block = false;          // on a thread of the pool, where work may take long
+  bool wants_pool = false;         // set by to_pool()
+
+  // `return context.to_pool();` in a handler that is on an io thread and finds that its work takes
+  // long: whatever it wrote is thrown away and it is called again on the pool. Where only some
+  // requests of a route are so; a route where all are is Route::blocking.
+  std::unexpected<base::Error> to_pool() {
+    wants_pool = true;
+    return base::fail(base::ErrorKind::kInternal, "moved to the pool");
+  }
 };
 
 }  // namespace rekey::logical

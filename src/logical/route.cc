@@ -103,6 +103,20 @@ base::Result<Json> to_string_map(const Field& field, const Json& sent) {
   return Json(std::move(map));
 }
 
+// Bodies can be long: what needs no conversion isn't copied.
+bool fits_as_it_is(FieldType type, const Json& sent) {
+  switch (type) {
+    case FieldType::kString:
+      return sent.is_string();
+    case FieldType::kObject:
+      return sent.is_object();
+    case FieldType::kAny:
+      return true;
+    default:
+      return false;
+  }
+}
+
 base::Result<Json> convert(const Field& field, const Json& sent) {
   switch (field.type) {
     case FieldType::kString:
@@ -139,8 +153,8 @@ const Handler* Route::handler(Operation operation) const {
 }
 
 const Json* Fields::find(std::string_view name) const {
-  for (const auto& [key, value] : values_) {
-    if (key == name) return &value;
+  for (const Value& value : values_) {
+    if (value.name == name) return value.sent != nullptr ? value.sent : &value.converted;
   }
   return nullptr;
 }
@@ -270,14 +284,20 @@ RouteTable::Match RouteTable::match(std::string_view path) const {
 base::Result<Fields> RouteTable::read_fields(const Match& match, const Json& data) {
   Fields fields;
   fields.values_.reserve(match.route->fields.size());
-  for (const auto& [name, value] : match.captures) fields.values_.emplace_back(name, Json(value));
+  for (const auto& [name, value] : match.captures) {
+    fields.values_.push_back({name, nullptr, Json(value)});
+  }
   for (const Field& field : match.route->fields) {
     if (field.in_path) continue;
     const Json* sent = data.find(field.name);
     if (sent == nullptr || (sent->is_null() && field.type != FieldType::kAny)) continue;
+    if (fits_as_it_is(field.type, *sent)) {
+      fields.values_.push_back({field.name, sent, Json()});
+      continue;
+    }
     auto converted = convert(field, *sent);
     if (!converted) return forward(converted);
-    fields.values_.emplace_back(field.name, std::move(*converted));
+    fields.values_.push_back({field.name, nullptr, std::move(*converted)});
   }
   return fields;
 }

@@ -79,7 +79,12 @@ class Fields {
 
  private:
   friend class RouteTable;
-  std::vector<std::pair<std::string_view, base::Json>> values_;  // few: a linear search is fastest
+  struct Value {
+    std::string_view name;
+    const base::Json* sent = nullptr;  // in the request, where it needed no conversion
+    base::Json converted;
+  };
+  std::vector<Value> values_;  // few: a linear search is fastest
 };
 
 class RouteTable {
@@ -94,7 +99,8 @@ class RouteTable {
   // Success: route is nullptr when nothing matches.
   Match match(std::string_view path) const;
 
-  // Converts what was sent to the route's fields. Unknown members are ignored, as in Vault.
+  // Converts what was sent to the route's fields. Unknown members are ignored, as in Vault. The
+  // fields point into `data`.
   // Failure: kInvalid, naming the field, never the value of one that may be secret.
   static base::Result<Fields> read_fields(const Match& match, const base::Json& data);
 

@@ -36,6 +36,8 @@ struct Chain::Call {
   auditdev::DeviceSet::Told told;
   std::vector<std::function<base::Result<void>()>> after_commit;
   storage::Revision committed = 0;
+  bool on_pool = false;     // runs on a thread that may block
+  bool wants_pool = false;  // the handler asked to be called again there
 };
 
 }  // namespace rekey::pipeline

@@ -90,6 +90,11 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
     // 2-5. Authenticate, authorise, dispatch, wrap: all reads from one snapshot, all writes in one
     // batch.
     answer = attempt(lane, call);
+    if (call.wants_pool) {
+      call.txn.reset();
+      answer = co_await run_on_pool(lane, call);
+      break;
+    }
     // 6. Commit; also what a refused request costs: a use of its token.
     if (!call.txn || !call.txn->has_writes()) break;
     auto committed = co_await commit(lane, call);
@@ -138,6 +143,7 @@ base::Task<Result<Response>> Chain::run_on_pool(Lane& lane, Call& call) {
 }
 
 Result<Response> Chain::run_blocking(Lane& lane, Call& call) {
+  call.on_pool = true;
   for (int attempts = 1;; attempts++) {
     call.txn.reset();
     auto routed = route(lane, call);
@@ -188,6 +194,7 @@ Result<Response> Chain::attempt(Lane& lane, Call& call) {
   auto authorised = authorise(lane, call);
   if (call.state != nullptr && call.state->devices != nullptr) tell_request(call, authorised);
   Result<Response> answer = authorised ? dispatch(lane, call) : forward(authorised);
+  if (call.wants_pool && !call.on_pool) return answer;
   // Asking what anybody may ask isn't a use.
   const bool open = call.match.route != nullptr && call.match.route->unauthenticated;
   const bool counted = !open && call.who.token != nullptr && call.who.token->num_uses > 0;
@@ -265,7 +272,8 @@ Result<void> Chain::authorise(Lane& lane, Call& call) {
   if (open || call.operation == Operation::kHelp) return {};
   // A write to what isn't there is a creation, where the backend can tell.
   if (call.operation == Operation::kUpdate && route != nullptr && route->exists) {
-    auto fields = logical::RouteTable::read_fields(call.match, request.data);
+    // Whether something is there is a question of the path alone.
+    auto fields = logical::RouteTable::read_fields(call.match, base::Json());
     if (fields) {
       barrier::View view(*call.txn, call.mount->storage_prefix());
       CallContext context{{request,
@@ -277,7 +285,9 @@ Result<void> Chain::authorise(Lane& lane, Call& call) {
                            parts_.random,
                            parts_.lease_limits,
                            parts_.lease_limits,
-                           {}},
+                           {},
+                           &lane.decoded(),
+                           call.on_pool},
                           lane,
                           call.state,
                           &*call.txn,
@@ -338,13 +348,16 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
                        parts_.random,
                        narrowed(parts_.lease_limits, *call.mount),
                        parts_.lease_limits,
-                       {}},
+                       {},
+                       call.state == nullptr ? nullptr : &lane.decoded(),
+                       call.on_pool},
                       lane,
                       call.state,
                       call.txn ? &*call.txn : nullptr,
                       call.who.token,
                       call.who.acl};
   auto response = (*handler)(context);
+  call.wants_pool = context.wants_pool;
   if (!response) return response;
   response->mount_type = call.mount->type;
   const bool wrappable = response->status == 0 && !response->wrap && !response->plain &&

@@ -20,6 +20,7 @@ KnownToken& Lane::slot(std::string_view hash) {
 void Lane::forget() {
   state_.drop();
   for (KnownToken& known : known_) known = KnownToken{};
+  decoded_.clear();
 }
 
 void Lane::when_durable(uint64_t index, std::function<void(base::Result<void>)> done) {

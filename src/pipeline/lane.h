@@ -14,6 +14,7 @@
 #include "audit/log.h"
 #include "base/snapshot.h"
 #include "identity/token.h"
+#include "logical/decoded_rows.h"
 #include "pipeline/counters.h"
 #include "pipeline/state.h"
 #include "policy/policy.h"
@@ -54,6 +55,8 @@ class Lane {
 
   // The slot where a token with this hash is kept, or would be.
   KnownToken& slot(std::string_view hash);
+  // What engines have decoded.
+  logical::DecodedRows& decoded() { return decoded_; }
   // Forgets whatever came from behind the barrier. Part of sealing.
   void forget();
 
@@ -83,6 +86,7 @@ class Lane {
   base::SnapshotReader<State> state_;
   Post post_;
   std::array<KnownToken, kKnownTokens> known_;
+  logical::DecodedRows decoded_;
   std::deque<Waiting> waiting_;
   uint64_t durable_size_ = 0;
   std::string scratch_;
