@@ -4,6 +4,7 @@
 #include "engine/cubbyhole/cubbyhole.h"
 #include "engine/kv/plain.h"
 #include "engine/kv/versioned.h"
+#include "engine/transit/transit.h"
 
 namespace rekey::app {
 namespace {
@@ -32,6 +33,8 @@ void add_backends(pipeline::Catalog& catalog, system::SystemParts parts) {
       });
   const auto cubbyhole = std::make_shared<const engine::cubbyhole::Engine>();
   catalog.add_engine("cubbyhole", [cubbyhole](const logical::Mount&) { return cubbyhole; });
+  const auto transit = std::make_shared<const engine::transit::Engine>();
+  catalog.add_engine("transit", [transit](const logical::Mount&) { return transit; });
   const auto identity = std::make_shared<const EmptyBackend>();
   catalog.add_engine("identity", [identity](const logical::Mount&) { return identity; });
   const auto token = std::make_shared<const auth::token::TokenBackend>(parts.keeper);
