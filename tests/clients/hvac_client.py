@@ -193,6 +193,58 @@ class Life:
         kv.delete_metadata_and_all_versions("s", **at)
         self.raises(hvac.exceptions.InvalidPath, kv.read_secret_metadata, "s", **at)
 
+    def transit(self):
+        self.client.sys.enable_secrets_engine("transit")
+        transit = self.client.secrets.transit
+        text = lambda words: base64.b64encode(words.encode()).decode()
+        transit.create_key("app", exportable=True, allow_plaintext_backup=True)
+        assert transit.list_keys()["data"]["keys"] == ["app"]
+        sealed = transit.encrypt_data("app", text("hello"))["data"]["ciphertext"]
+        assert transit.decrypt_data("app", sealed)["data"]["plaintext"] == text("hello")
+        transit.rotate_key("app")
+        renewed = transit.rewrap_data("app", sealed)["data"]["ciphertext"]
+        assert renewed.startswith("vault:v2:"), renewed
+        batch = transit.encrypt_data(
+            "app", None, batch_input=[{"plaintext": text("a")}, {"plaintext": text("b")}]
+        )["data"]["batch_results"]
+        opened = transit.decrypt_data(
+            "app", None, batch_input=[{"ciphertext": one["ciphertext"]} for one in batch]
+        )["data"]["batch_results"]
+        assert [one["plaintext"] for one in opened] == [text("a"), text("b")], opened
+        self.raises(hvac.exceptions.InvalidRequest, transit.decrypt_data, "app", "vault:v1:nonsense")
+        key = transit.generate_data_key("app", "plaintext", bits=256)["data"]
+        opened = transit.decrypt_data("app", key["ciphertext"])["data"]
+        assert opened["plaintext"] == key["plaintext"]
+        mac = transit.generate_hmac("app", text("x"), algorithm="sha2-512")["data"]["hmac"]
+        assert transit.verify_signed_data(
+            "app", text("x"), hmac=mac, hash_algorithm="sha2-512")["data"]["valid"]
+        for kind in ("ed25519", "ecdsa-p256", "rsa-2048"):
+            transit.create_key(kind, key_type=kind)
+            signature = transit.sign_data(kind, text("x"))["data"]["signature"]
+            for words, valid in (("x", True), ("y", False)):
+                said = transit.verify_signed_data(kind, text(words), signature=signature)["data"]
+                assert said["valid"] is valid, (kind, said)
+        transit.create_key("per-user", derived=True, convergent_encryption=True)
+        twice = {
+            transit.encrypt_data("per-user", text("x"), context=text("ann"))["data"]["ciphertext"]
+            for _ in range(2)
+        }
+        assert len(twice) == 1, twice
+        transit.update_key_configuration("app", min_decryption_version=2, min_encryption_version=2)
+        self.raises(hvac.exceptions.InvalidRequest, transit.decrypt_data, "app", sealed)
+        transit.trim_key("app", 2)
+        assert list(transit.export_key("app", "encryption-key")["data"]["keys"]) == ["2"]
+        backup = transit.backup_key("app")["data"]["backup"]
+        transit.update_key_configuration("app", deletion_allowed=True)
+        transit.delete_key("app")
+        self.raises(hvac.exceptions.InvalidPath, transit.read_key, "app")
+        transit.restore_key(backup)
+        assert transit.decrypt_data("app", renewed)["data"]["plaintext"] == text("hello")
+        assert len(transit.generate_random_bytes(n_bytes=7, output_format="hex")["data"][
+            "random_bytes"]) == 14
+        digest = transit.hash_data(text("hello"), output_format="hex")["data"]["sum"]
+        assert digest.startswith("2cf2"), digest
+
     def wrapping(self):
         wrapped = self.client.auth.token.create(policies=["reader"], wrap_ttl="60s")["wrap_info"]
         assert wrapped["ttl"] == 60 and wrapped["wrapped_accessor"], wrapped
@@ -288,6 +340,7 @@ STEPS = [
     "capabilities",
     "kv_version_1",
     "kv_version_2",
+    "transit",
     "wrapping",
     "audit",
     "leases",

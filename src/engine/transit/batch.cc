@@ -113,4 +113,48 @@ void set_batch_status(const logical::Context& context, size_t items, size_t fail
   response.status = static_cast<int>(code);
 }
 
+Results::Results(const logical::Context& context, const Items& items)
+    : context_(context), batch_(items.batch) {
+  if (!batch_) return;
+  json_.begin_object();
+  json_.key("batch_results");
+  json_.begin_array();
+}
+
+base::JsonWriter& Results::begin() {
+  count_++;
+  json_.begin_object();
+  return json_;
+}
+
+base::JsonWriter& Results::begin_failed() {
+  failed_++;
+  return begin();
+}
+
+void Results::end(const Item& item) {
+  if (batch_) json_.member("reference", item.reference());
+  json_.end_object();
+}
+
+void Results::failed(const Item& item, const base::Error& error, std::string_view empty) {
+  begin_failed();
+  if (!empty.empty()) json_.member(empty, "");
+  json_.member("error", error.message());
+  end(item);
+}
+
+logical::Response Results::finish() {
+  if (batch_) {
+    json_.end_array();
+    json_.end_object();
+  }
+  return std::move(response_);
+}
+
+logical::Response Results::finish_with_status() {
+  if (batch_) set_batch_status(context_, count_, failed_, response_);
+  return finish();
+}
+
 }  // namespace rekey::engine::transit

@@ -45,4 +45,28 @@ base::Result<Items> read_items(const logical::Context& context, std::string_view
 void set_batch_status(const logical::Context& context, size_t items, size_t failed,
                       logical::Response& response);
 
+// One result after another, as one answer or as batch_results.
+class Results {
+ public:
+  Results(const logical::Context& context, const Items& items);
+
+  // The result's members go between begin() and end(), which adds the item's reference.
+  base::JsonWriter& begin();
+  base::JsonWriter& begin_failed();
+  void end(const Item& item);
+  // A whole result of an item that failed; `empty` is a member that shows as "" all the same.
+  void failed(const Item& item, const base::Error& error, std::string_view empty = {});
+
+  logical::Response finish();
+  // The same, with the status that failed items give a batch.
+  logical::Response finish_with_status();
+
+ private:
+  const logical::Context& context_;
+  bool batch_;
+  size_t count_ = 0, failed_ = 0;
+  logical::Response response_;
+  base::JsonWriter json_{response_.data};
+};
+
 }  // namespace rekey::engine::transit

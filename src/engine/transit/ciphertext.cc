@@ -32,7 +32,7 @@ Result<Derived> derive_cipher(const KeySettings& settings, const KeyVersion& ver
   const crypto::CipherKind kind = *settings.info().cipher;
   const size_t key_bytes = crypto::cipher_key_bytes(kind);
   const size_t wanted = key_bytes + (settings.convergent ? kConvergentHmacKeyBytes : 0);
-  auto bytes = derive(version, context, wanted);
+  auto bytes = derive(settings, version, context, wanted);
   if (!bytes) return forward(bytes);
   return Derived{Cipher(kind, SecretBytes::copy_of(bytes->reveal().substr(0, key_bytes))),
                  SecretBytes::copy_of(bytes->reveal().substr(key_bytes))};

@@ -1,5 +1,7 @@
 #include "engine/transit/common.h"
 
+#include <charconv>
+
 #include "base/codec.h"
 #include "crypto/digest.h"
 
@@ -23,7 +25,7 @@ Result<std::string> public_text(const KeySettings& settings, const KeyVersion& v
                                 std::string_view derivation_context) {
   if (!settings.derived) return version.public_text;
   if (derivation_context.empty()) return std::string();
-  auto seed = derive(version, derivation_context, 32);
+  auto seed = derive(settings, version, derivation_context, 32);
   if (!seed) return forward(seed);
   auto pair = crypto::KeyPair::from_seed(*seed);
   if (!pair) return forward(pair);
@@ -70,15 +72,66 @@ Result<std::string> decode_base64(std::string_view text) {
   return base::base64_decode(text);
 }
 
+Result<int64_t> auto_rotate_seconds(const logical::Context& context, int64_t otherwise) {
+  const auto period = context.fields.duration("auto_rotate_period");
+  if (!period) return otherwise;
+  const int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(*period).count();
+  if (seconds != 0 && seconds < kAutoRotateSecondsMin) {
+    return logical::bad_request("auto rotate period must be 0 to disable or at least an hour");
+  }
+  return seconds;
+}
+
+Result<void> check_derivation(const KeySettings& settings) {
+  if (settings.convergent && !settings.derived) {
+    return logical::bad_request("convergent encryption requires derivation to be enabled");
+  }
+  const TypeInfo& info = settings.info();
+  if (settings.derived && !info.derives()) {
+    return logical::bad_request(
+        "key derivation and convergent encryption not supported for keys of type " +
+        std::string(info.name));
+  }
+  if (settings.convergent && !info.cipher) {
+    return logical::bad_request("convergent encryption not supported for keys of type " +
+                                std::string(info.name));
+  }
+  return {};
+}
+
+Result<Range> versions_of(const KeySettings& settings, std::string_view text) {
+  if (text.empty()) return Range{settings.min_decryption, settings.latest};
+  if (text == "latest") return Range{settings.latest, settings.latest};
+  int64_t number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem != std::errc() || end != text.data() + text.size()) {
+    return logical::bad_request("invalid key version");
+  }
+  if (number < settings.min_decryption) {
+    return logical::bad_request("version for export is below minimum decryption version");
+  }
+  if (number > settings.latest)
+    return logical::bad_request("version does not exist or cannot be found");
+  return Range{static_cast<uint32_t>(number), static_cast<uint32_t>(number)};
+}
+
 Result<std::string> decode_context(std::string_view text) {
   auto decoded = decode_base64(text);
   if (!decoded) return logical::bad_request("failed to base64-decode context");
   return decoded;
 }
 
-Result<base::SecretBytes> derive(const KeyVersion& version, std::string_view context, size_t size) {
+Result<base::SecretBytes> derive(const KeySettings& settings, const KeyVersion& version,
+                                 std::string_view context, size_t size) {
   if (context.empty()) return logical::bad_request(std::string(kMissingContext));
-  return crypto::hkdf_sha256(version.key, {}, context, size);
+  if (settings.type != KeyType::kEd25519) {
+    return crypto::hkdf_sha256(version.key, {}, context, size);
+  }
+  // Vault derives from Go's form of the private key: the seed and then the public key.
+  auto public_key = base::base64_decode(version.public_text);
+  if (!public_key) return base::fail(ErrorKind::kCorrupt, "a stored key can't be read");
+  const auto whole = base::SecretBytes::copy_of(std::string(version.key.reveal()) + *public_key);
+  return crypto::hkdf_sha256(whole, {}, context, size);
 }
 
 Result<logical::Response> describe_key(Keys& keys, std::string_view name, const KeySettings& s,

@@ -30,8 +30,21 @@ base::Result<std::string> decode_context(std::string_view text);
 
 // A derived key of `size` bytes (HKDF-SHA256 of the version's key with the context as info).
 // kInvalid without a context.
-base::Result<base::SecretBytes> derive(const KeyVersion& version, std::string_view context,
-                                       size_t size);
+base::Result<base::SecretBytes> derive(const KeySettings& settings, const KeyVersion& version,
+                                       std::string_view context, size_t size);
+
+// `auto_rotate_period` of the request in seconds; `otherwise` where there is none. kInvalid for
+// less than an hour.
+base::Result<int64_t> auto_rotate_seconds(const logical::Context& context, int64_t otherwise);
+
+// kInvalid where the type can't be derived or convergent as the settings say.
+base::Result<void> check_derivation(const KeySettings& settings);
+
+// The versions that a path names: "" (all that decrypt), "latest" or a number.
+struct Range {
+  uint32_t first, last;
+};
+base::Result<Range> versions_of(const KeySettings& settings, std::string_view text);
 
 // What reading a key answers, and what every change of one does.
 base::Result<logical::Response> describe_key(Keys& keys, std::string_view name,

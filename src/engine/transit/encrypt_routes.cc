@@ -35,54 +35,6 @@ Result<Circumstances> circumstances(const Item& item) {
   return out;
 }
 
-// One result after another, as one answer or as batch_results.
-class Results {
- public:
-  Results(Context& context, const Items& items) : context_(context), batch_(items.batch) {
-    if (!batch_) return;
-    json_.begin_object();
-    json_.key("batch_results");
-    json_.begin_array();
-  }
-
-  JsonWriter& begin() {
-    count_++;
-    json_.begin_object();
-    return json_;
-  }
-  void end(const Item& item) {
-    if (batch_) json_.member("reference", item.reference());
-    json_.end_object();
-  }
-  // `empty` is a member that shows as "" all the same.
-  void failed(const Item& item, const base::Error& error, std::string_view empty = {}) {
-    failed_++;
-    begin();
-    if (!empty.empty()) json_.member(empty, "");
-    json_.member("error", error.message());
-    end(item);
-  }
-
-  Result<Response> finish() {
-    if (batch_) {
-      json_.end_array();
-      json_.end_object();
-    }
-    return std::move(response_);
-  }
-  Result<Response> finish_with_status() {
-    if (batch_) set_batch_status(context_, count_, failed_, response_);
-    return finish();
-  }
-
- private:
-  Context& context_;
-  bool batch_;
-  size_t count_ = 0, failed_ = 0;
-  Response response_;
-  JsonWriter json_{response_.data};
-};
-
 // The key that an encryption makes where there is none.
 Result<std::shared_ptr<LoadedKey>> upsert(Context& context, Keys& keys, std::string_view name,
                                           const Items& items) {

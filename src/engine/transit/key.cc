@@ -186,10 +186,10 @@ Result<KeyVersion> decode_version(std::string_view text) {
   return version;
 }
 
-KeyVersion version_of(const KeyPair& pair, base::WallTime now, base::Random& random) {
+KeyVersion version_of(const KeyPair& pair, base::WallTime now, SecretBytes hmac_key) {
   KeyVersion version;
   version.created = now;
-  version.hmac_key = random.secret(kVersionHmacKeyBytes);
+  version.hmac_key = std::move(hmac_key);
   version.public_text = public_text_of(pair);
   if (!pair.has_private()) {
     version.public_der = pair.public_der();
@@ -203,7 +203,8 @@ KeyVersion version_of(const KeyPair& pair, base::WallTime now, base::Random& ran
 
 KeyVersion make_version(const KeySettings& settings, base::WallTime now, base::Random& random) {
   const TypeInfo& info = settings.info();
-  if (info.pair) return version_of(KeyPair::generate(*info.pair), now, random);
+  if (info.pair)
+    return version_of(KeyPair::generate(*info.pair), now, random.secret(kVersionHmacKeyBytes));
   KeyVersion version;
   version.created = now;
   version.key = random.secret(key_bytes(settings));
@@ -238,7 +239,7 @@ Result<KeyVersion> adopt_version(const KeySettings& settings, SecretBytes key, b
   if (!pair->check()) {
     return base::fail(ErrorKind::kInvalid, "the private key is not sound");
   }
-  return version_of(*pair, now, random);
+  return version_of(*pair, now, random.secret(kVersionHmacKeyBytes));
 }
 
 Result<KeyVersion> adopt_public(const KeySettings& settings, const KeyPair& pair,
@@ -252,7 +253,7 @@ Result<KeyVersion> adopt_public(const KeySettings& settings, const KeyPair& pair
                                                std::string(info.name) + ", got " +
                                                std::string(type_of_pair(pair.kind())->name));
   }
-  return version_of(pair, now, random);
+  return version_of(pair, now, random.secret(kVersionHmacKeyBytes));
 }
 
 Result<KeyPair> pair_of(const TypeInfo& info, const KeyVersion& version) {

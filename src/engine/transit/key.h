@@ -113,7 +113,7 @@ base::Result<KeyVersion> adopt_version(const KeySettings& settings, base::Secret
                                        base::WallTime now, base::Random& random);
 base::Result<KeyVersion> adopt_public(const KeySettings& settings, const crypto::KeyPair& pair,
                                       base::WallTime now, base::Random& random);
-KeyVersion version_of(const crypto::KeyPair& pair, base::WallTime now, base::Random& random);
+KeyVersion version_of(const crypto::KeyPair& pair, base::WallTime now, base::SecretBytes hmac_key);
 
 // The pair of a version; kCorrupt where the row isn't one. REKEY_CHECKs that the type has pairs.
 base::Result<crypto::KeyPair> pair_of(const TypeInfo& info, const KeyVersion& version);

@@ -37,32 +37,6 @@ Result<Response> read(Context& context) {
   return describe_key(keys, *name, (*key)->settings, *derivation);
 }
 
-Result<int64_t> auto_rotate_seconds(Context& context, int64_t otherwise) {
-  const auto period = context.fields.duration("auto_rotate_period");
-  if (!period) return otherwise;
-  const int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(*period).count();
-  if (seconds != 0 && seconds < kAutoRotateSecondsMin) {
-    return bad_request("auto rotate period must be 0 to disable or at least an hour");
-  }
-  return seconds;
-}
-
-Result<void> check_derivation(const KeySettings& settings) {
-  if (settings.convergent && !settings.derived) {
-    return bad_request("convergent encryption requires derivation to be enabled");
-  }
-  const TypeInfo& info = settings.info();
-  if (settings.derived && !info.derives()) {
-    return bad_request("key derivation and convergent encryption not supported for keys of type " +
-                       std::string(info.name));
-  }
-  if (settings.convergent && !info.cipher) {
-    return bad_request("convergent encryption not supported for keys of type " +
-                       std::string(info.name));
-  }
-  return {};
-}
-
 Result<void> choose_hmac_key_size(Context& context, KeySettings& settings) {
   const int64_t size = context.fields.integer("key_size");
   if (settings.type != KeyType::kHmac) {
@@ -311,6 +285,7 @@ Engine::Engine() {
   add_key_routes();
   add_copy_routes();
   add_import_routes();
+  add_derive_routes();
   add_encrypt_routes();
   add_sign_routes();
   add_tool_routes();

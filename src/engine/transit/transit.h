@@ -19,6 +19,7 @@ class Engine final : public logical::Backend {
   void add_key_routes();      // key_routes.cc
   void add_copy_routes();     // copy_routes.cc: export, backup, restore
   void add_import_routes();   // import_routes.cc: import, wrapping key, byok-export
+  void add_derive_routes();   // derive_routes.cc
   void add_encrypt_routes();  // encrypt_routes.cc
   void add_sign_routes();     // sign_routes.cc
   void add_tool_routes();     // tool_routes.cc: random, hash, configuration
