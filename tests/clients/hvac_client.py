@@ -196,7 +196,10 @@ class Life:
     def transit(self):
         self.client.sys.enable_secrets_engine("transit")
         transit = self.client.secrets.transit
-        text = lambda words: base64.b64encode(words.encode()).decode()
+
+        def text(words):
+            return base64.b64encode(words.encode()).decode()
+
         transit.create_key("app", exportable=True, allow_plaintext_backup=True)
         assert transit.list_keys()["data"]["keys"] == ["app"]
         sealed = transit.encrypt_data("app", text("hello"))["data"]["ciphertext"]
@@ -211,7 +214,8 @@ class Life:
             "app", None, batch_input=[{"ciphertext": one["ciphertext"]} for one in batch]
         )["data"]["batch_results"]
         assert [one["plaintext"] for one in opened] == [text("a"), text("b")], opened
-        self.raises(hvac.exceptions.InvalidRequest, transit.decrypt_data, "app", "vault:v1:nonsense")
+        refused = hvac.exceptions.InvalidRequest
+        self.raises(refused, transit.decrypt_data, "app", "vault:v1:nonsense")
         key = transit.generate_data_key("app", "plaintext", bits=256)["data"]
         opened = transit.decrypt_data("app", key["ciphertext"])["data"]
         assert opened["plaintext"] == key["plaintext"]
