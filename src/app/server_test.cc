@@ -126,6 +126,46 @@ TEST_F(ServerTest, RevokingAnOrphanMakerLeavesItsChildrenAlive) {
   EXPECT_TRUE(server_.read("auth/token/lookup-self", bottom));
 }
 
+TEST_F(ServerTest, AChildMadeWhileItsMakerIsRevokedDiesWithIt) {
+  storage::MemoryStore memory;
+  storage::FaultStore held(memory, 1);
+  Harness server(held);
+  server.set_up();
+  const std::string maker = server.make_token({"root"}, R"("ttl":"1h")");
+  // Both have read that there is no child before either commits; the child's commit comes first.
+  held.hold_commits(true);
+  std::string child;
+  server.begin({.operation = Operation::kUpdate,
+                .path = "auth/token/create",
+                .body = R"({"policies":["default"]})",
+                .token = maker},
+               [&](Harness::Answer answer) {
+                 if (answer && answer->auth) child = answer->auth->client_token;
+               });
+  bool revoked = false;
+  server.begin({.operation = Operation::kUpdate,
+                .path = "auth/token/revoke",
+                .body = "{\"token\":\"" + maker + "\"}",
+                .token = server.root()},
+               [&](Harness::Answer answer) { revoked = answer.has_value(); });
+  ASSERT_EQ(held.held(), 2u);
+  held.hold_commits(false);
+  server.pump();
+  ASSERT_TRUE(revoked);
+  if (!child.empty()) {
+    EXPECT_EQ(said(server.read("auth/token/lookup-self", child)), "unauthenticated");
+  }
+}
+
+TEST_F(ServerTest, ABatchTokenEndsWithItsParent) {
+  const std::string parent = server_.make_token({"root"}, R"("ttl":"1h")");
+  const std::string batch = server_.make_token({"default"}, R"("type":"batch")", parent);
+  EXPECT_TRUE(server_.read("auth/token/lookup-self", batch));
+  ASSERT_TRUE(server_.write("auth/token/revoke", R"({"token":")" + parent + "\"}"));
+  EXPECT_EQ(said(server_.read("auth/token/lookup-self", batch)), "unauthenticated");
+  EXPECT_FALSE(server_.write("auth/token/lookup", R"({"token":")" + batch + "\"}"));
+}
+
 TEST_F(ServerTest, ATokenOfTwoUsesIsGoodForTwoRequests) {
   const std::string token = server_.make_token({"default"}, R"("num_uses":2)");
   EXPECT_TRUE(server_.read("auth/token/lookup-self", token));

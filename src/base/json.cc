@@ -1,5 +1,7 @@
 #include "base/json.h"
 
+#include "base/secret_bytes.h"
+
 // libstdc++ 12 uses a deprecated function of its own in std::stable_sort.
 #pragma clang diagnostic ignored "-Wdeprecated-declarations"
 
@@ -180,12 +182,26 @@ Json Json::strings(const std::vector<std::string>& items) {
   return Json(std::move(array));
 }
 
+namespace {
+
+// The parser puts text with escapes together in buffers on the stack, where it would stay until
+// something else happens to be written there.
+constexpr size_t kParserStackBytes = 16 * 1024;
+
+[[gnu::noinline]] void wipe_stack_below() {
+  char area[kParserStackBytes];
+  wipe(area, sizeof area);
+}
+
+}  // namespace
+
 Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
   boost::json::parse_options options;
   options.max_depth = limits.depth_max;
   boost::json::basic_parser<JsonTreeBuilder> parser(options, limits.members_max);
   boost::json::error_code error;
   const size_t read = parser.write_some(false, text.data(), text.size(), error);
+  if (text.find('\\') != text.npos) wipe_stack_below();
   if (!error && read < text.size()) error = boost::json::error::extra_data;
   if (error) {
     return fail(ErrorKind::kInvalid,

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/codec.h"
 #include "base/json.h"
 
 namespace rekey::identity {
@@ -107,6 +108,9 @@ std::string encode_token(const Token& token) {
   if (!token.bound_cidrs.empty()) row.set("bound_cidrs", Json::strings(token.bound_cidrs));
   if (!token.ancestors.empty()) row.set("ancestors", Json::strings(token.ancestors));
   row.set("issued_at", token.issued_at);
+  if (token.type == logical::TokenType::kBatch && !token.hash.empty()) {
+    row.set("parent", base::hex_encode(token.hash));
+  }
   return Json(std::move(row)).dump();
 }
 
@@ -145,6 +149,10 @@ base::Result<Token> decode_token(std::string_view text) {
   token.bound_cidrs = strings(*row, "bound_cidrs");
   token.ancestors = strings(*row, "ancestors");
   token.issued_at = static_cast<uint64_t>(integer(*row, "issued_at"));
+  // A batch token has no row of its own: it hangs from its parent's.
+  auto parent_hash = base::hex_decode(row->string_or("parent", ""));
+  if (!parent_hash) return base::fail(ErrorKind::kCorrupt, "a token's row can't be read");
+  if (token.type == logical::TokenType::kBatch) token.hash = std::move(*parent_hash);
   // A batch token is its own row and has no id.
   if (token.id.empty() && token.type != logical::TokenType::kBatch) {
     return base::fail(ErrorKind::kCorrupt, "a token's row can't be read");

@@ -13,6 +13,7 @@ constexpr std::string_view kChildPrefix = "token/child/";
 constexpr std::string_view kDuePrefix = "token/due/";
 constexpr std::string_view kCubbyholePrefix = "token/cubbyhole/";  // see Mount::storage_prefix
 constexpr std::string_view kCleanupPrefix = "token/cleanup/";      // <root id>/<id>
+constexpr std::string_view kParentPrefix = "token/parent/";        // <id>: has had children
 
 constexpr size_t kAccessorChars = 24;
 constexpr size_t kIdBytes = 16;
@@ -61,10 +62,25 @@ base::Result<std::vector<std::string>> keys_under(barrier::Txn& txn, std::string
   return keys;
 }
 
+std::string parent_key(std::string_view id) { return std::string(kParentPrefix) + std::string(id); }
+
+// Whether it has ever made a child. A row of its own, because a list sets no condition: the first
+// child writes what whoever ends the token reads, so that one of the two commits gives way.
 base::Result<bool> has_children(barrier::Txn& txn, std::string_view id) {
-  auto children = keys_under(txn, child_prefix(id), 1);
-  if (!children) return forward(children);
-  return !children->empty();
+  auto row = txn.get(parent_key(id));
+  if (!row) return forward(row);
+  return row->has_value();
+}
+
+base::Result<void> note_child(barrier::Txn& txn, std::string_view parent_id) {
+  const std::string key = parent_key(parent_id);
+  auto noted = txn.peek(key);  // later children don't meet one another here
+  if (!noted) return forward(noted);
+  if (*noted) return {};
+  auto absent = txn.get(key);
+  if (!absent) return forward(absent);
+  txn.put(key, "");
+  return {};
 }
 
 // The token's rows and its cubbyhole's. A cubbyhole holds what one token put there; one that is
@@ -112,6 +128,8 @@ base::Result<std::string> TokenStore::create(Token& token, const Token* parent,
       return base::fail(ErrorKind::kInvalid, "too many generations of tokens: make an orphan");
     }
     txn_.put(child_key(parent->id, token.hash), token.accessor);
+    auto noted = note_child(txn_, parent->id);
+    if (!noted) return forward(noted);
   }
   if (token.created_s == 0) token.created_s = seconds_of(clock_.wall());
   txn_.put(token_row_key(token.hash), encode_token(token));
@@ -148,7 +166,8 @@ base::Result<bool> TokenStore::revoke(const Token& token) {
   erase_token_rows(txn_, token);
   auto parent = has_children(txn_, token.id);
   if (!parent) return forward(parent);
-  // A child made at the same time read this token's row, so one of the two commits gives way.
+  // A child made at the same time read this token's row or wrote the one that has_children read,
+  // so one of the two commits gives way.
   if (!*parent) return false;
   CutoffTable::write(txn_, CutoffTable::scope_of_token(token.id), CutoffTable::Kind::kRevoked);
   txn_.put(cleanup_key(token.id, token.id), "");
@@ -160,6 +179,7 @@ base::Result<bool> TokenStore::revoke_and_orphan(const Token& token) {
   auto parent = has_children(txn_, token.id);
   if (!parent) return forward(parent);
   if (!*parent) return false;
+  txn_.erase(parent_key(token.id));
   CutoffTable::write(txn_, CutoffTable::scope_of_token(token.id), CutoffTable::Kind::kDetached);
   return true;
 }
@@ -228,6 +248,7 @@ base::Result<bool> sweep_revoked(barrier::Txn& txn, size_t rows_max) {
   }
   if (children->size() == rows_max) return true;
   txn.erase(key);
+  txn.erase(parent_key(id));
   // The last clean-up row below a root takes its cut-off with it: nothing is left that it could
   // void.
   auto more = keys_under(txn, std::string(kCleanupPrefix) + root + "/", 1);

@@ -304,9 +304,7 @@ void Connection::on_written() {
     phase_ = Phase::kLingering;
     return linger();
   }
-  message_->response = Response();
-  message_->unsent = std::string();
-  message_->unsent_at = 0;
+  message_->forget_answer();
   const HttpParser::State parsed = message_->parser.next_message();
   if (message_->parser.empty()) {
     release_message();

@@ -23,6 +23,8 @@ struct Message {
   std::string unsent;  // of an answer that the socket didn't take at once
   size_t unsent_at = 0;
   uint64_t counted_bytes = 0;  // of SharedLimits::buffered_bytes
+
+  void forget_answer();  // gives its memory back, which wipes it
 };
 
 // Over all loops of a server.

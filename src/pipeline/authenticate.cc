@@ -59,6 +59,8 @@ base::Result<Authenticated> authenticate(Lane& lane, const State& state, barrier
     if (!opened) return forward(opened);
     auto usable = check_usable(state, *opened, address, now);
     if (!usable) return forward(usable);
+    auto hangs = check_parent(lane.reader(), *opened);
+    if (!hangs) return forward(hangs);
     auto token = std::make_shared<const Token>(std::move(*opened));
     return Authenticated{token, compile_acl(state, *token)};
   }
@@ -90,6 +92,14 @@ base::Result<std::string> seal_batch_token(const State& state, const Token& toke
   auto content = state.keyring->encrypt(kBatchContext, identity::encode_token(token), random);
   if (!content) return content;
   return std::string(identity::kBatchPrefix) + base::base64url_encode(*content);
+}
+
+base::Result<void> check_parent(storage::Reader& reader, const Token& token) {
+  if (token.hash.empty()) return {};  // an orphan
+  auto row = reader.get(identity::token_row_key(token.hash));
+  if (!row) return forward(row);
+  if (!*row) return refused("the batch token's parent is gone");
+  return {};
 }
 
 base::Result<Token> open_batch_token(const State& state, std::string_view text) {

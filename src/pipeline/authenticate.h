@@ -38,6 +38,9 @@ base::Result<void> check_usable(const State& state, const identity::Token& token
 // A batch token carries its content, encrypted under the keyring; nothing is stored.
 base::Result<std::string> seal_batch_token(const State& state, const identity::Token& token,
                                            base::Random& random);
+// Nothing of a batch token is stored, so it hangs from its parent's row: kUnauthenticated where
+// that is gone. Cut-offs of its line may be gone too by then.
+base::Result<void> check_parent(storage::Reader& reader, const identity::Token& token);
 base::Result<identity::Token> open_batch_token(const State& state, std::string_view text);
 
 logical::Caller caller_of(const identity::Token& token);

@@ -69,6 +69,9 @@ Result<Response> of_token(Context& context, std::string_view text) {
   Result<identity::Token> token = base::fail(ErrorKind::kInvalid, "invalid token");
   if (text.starts_with(identity::kBatchPrefix)) {
     token = pipeline::open_batch_token(*call.state, text);
+    if (token && !pipeline::check_parent(call.lane.reader(), *token)) {
+      return logical::bad_request("invalid token");
+    }
   } else {
     auto found = call.tokens().find(text);
     if (!found) return forward(found);

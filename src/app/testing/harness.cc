@@ -9,15 +9,25 @@
 
 namespace rekey::app::testing {
 
-// Runs blocking work at once, with a lane of its own, as a pool's thread would.
-class Harness::InlinePool final : public pipeline::Pool {
+// Runs blocking work at once or, in a stepped harness, when it is told to; with a lane of its own,
+// as a pool's thread would.
+class Harness::TestPool final : public pipeline::Pool {
  public:
-  InlinePool(storage::Store& store, const base::Snapshot<pipeline::State>& state)
-      : store_(store), state_(state) {}
+  TestPool(storage::Store& store, const base::Snapshot<pipeline::State>& state, bool stepped)
+      : store_(store), state_(state), stepped_(stepped) {}
+
   bool run(std::function<void(pipeline::Lane&)> work) override {
+    queue_.push_back(std::move(work));
+    if (!stepped_) step();
+    return true;
+  }
+  bool step() {
+    if (queue_.empty()) return false;
+    const auto work = std::move(queue_.front());
+    queue_.pop_front();
     auto reader = store_.open_reader();
     REKEY_CHECK(reader.has_value());
-    pipeline::Lane lane(std::move(*reader), state_, [](std::function<void()> posted) { posted(); });
+    pipeline::Lane lane(std::move(*reader), state_, [](Work posted) { posted(); });
     REKEY_CHECK(lane.refresh().has_value());
     work(lane);
     return true;
@@ -26,19 +36,21 @@ class Harness::InlinePool final : public pipeline::Pool {
  private:
   storage::Store& store_;
   const base::Snapshot<pipeline::State>& state_;
+  const bool stepped_;
+  std::deque<std::function<void(pipeline::Lane&)>> queue_;
 };
 
 Harness::Harness(storage::Store& store, uint64_t seed, std::unique_ptr<audit::Disk> record_disk)
-    : store_(store), clock_(fake_clock_), random_(seed), log_(clock_, -1) {
-  audit::Log::Options options;
-  options.origin = "test";
-  options.in_memory = record_disk == nullptr;
-  options.retry_interval = std::chrono::milliseconds(10);
-  auto record = record_disk == nullptr
-                    ? audit::Log::open(options, clock_, random_, log_)
-                    : audit::Log::open_on(std::move(record_disk), options, clock_, random_, log_);
-  REKEY_CHECK(record.has_value());
-  record_ = std::move(*record);
+    : Harness(store, Options{.seed = seed, .disk = std::move(record_disk)}) {}
+
+Harness::Harness(storage::Store& store, Options options)
+    : store_(store),
+      stepped_(options.stepped),
+      fake_clock_(options.clock == nullptr ? own_clock_ : *options.clock),
+      clock_(fake_clock_),
+      random_(options.seed),
+      log_(clock_, -1) {
+  record_ = open_record(options);
   barrier_ = std::make_unique<barrier::Barrier>(store_, random_, clock_);
   keeper_ = std::make_unique<pipeline::Keeper>(store_, *barrier_, catalog_, "", random_, log_);
   devices_ = std::make_unique<pipeline::DeviceTable>(clock_, log_);
@@ -55,31 +67,58 @@ Harness::Harness(storage::Store& store, uint64_t seed, std::unique_ptr<audit::Di
                           .random = random_,
                           .log = log_,
                           .storage_type = "inmem"});
-  pool_ = std::make_unique<InlinePool>(store_, keeper_->state());
+  pool_ = std::make_unique<TestPool>(store_, keeper_->state(), stepped_);
   auto sealed_sys = std::make_shared<logical::Mount>();
   sealed_sys->path = "sys/";
   sealed_sys->type = "system";
   sealed_sys->backend = catalog_.make(*sealed_sys);
   chain_ = std::make_unique<pipeline::Chain>(pipeline::ChainParts{
       *keeper_, store_, *record_, *pool_, clock_, random_, log_, sealed_sys, {}});
+  for (size_t i = 0; i < options.lanes; i++) add_lane();
+}
+
+std::unique_ptr<audit::Log> Harness::open_record(Options& options) {
+  audit::Log::Options log_options;
+  log_options.origin = "test";
+  log_options.in_memory = options.disk == nullptr;
+  log_options.retry_interval = std::chrono::milliseconds(10);
+  log_options.stepped = stepped_;
+  if (stepped_) {  // small, so that every edge is met soon
+    log_options.group_bytes_max = 80 * 1024;
+    log_options.wal_segment_bytes = 128 * 1024;
+  }
+  auto record = options.disk == nullptr ? audit::Log::open(log_options, clock_, random_, log_)
+                                        : audit::Log::open_on(std::move(options.disk), log_options,
+                                                              clock_, random_, log_);
+  REKEY_CHECK(record.has_value());
+  return std::move(*record);
+}
+
+void Harness::add_lane() {
+  const size_t number = lanes_.size();
   auto reader = store_.open_reader();
   REKEY_CHECK(reader.has_value());
-  lane_ = std::make_unique<pipeline::Lane>(
+  posted_.emplace_back();
+  lanes_.push_back(std::make_unique<pipeline::Lane>(
       std::move(*reader), keeper_->state(),
-      [this](std::function<void()> work) { post(std::move(work)); });
-  record_->add_listener([this](const audit::Progress& progress) {
-    post([this, progress] { lane_->on_progress(progress); });
+      [this, number](Work work) { post(number, std::move(work)); }));
+  pipeline::Lane* lane = lanes_.back().get();
+  // Whoever seals waits for the lanes, which only a stepped harness can play meanwhile.
+  if (stepped_) keeper_->add_lane(*lane);
+  record_->add_listener([this, number, lane](const audit::Progress& progress) {
+    post(number, [lane, progress] { lane->on_progress(progress); });
   });
 }
 
 Harness::~Harness() { record_->close(); }
 
-void Harness::post(std::function<void()> work) {
+void Harness::post(size_t lane, Work work) {
+  if (sealing_ && keeper_->state().get() == nullptr) return work();
   std::lock_guard lock(mutex_);
-  posted_.push_back(std::move(work));
+  posted_[lane].push_back(std::move(work));
 }
 
-void Harness::begin(const Ask& ask, std::function<void(Answer)> done) {
+std::string Harness::begin(const Ask& ask, std::function<void(Answer)> done, size_t lane_number) {
   struct Held {
     Ask ask;
     logical::Request request;
@@ -105,24 +144,52 @@ void Harness::begin(const Ask& ask, std::function<void(Answer)> done) {
     return values;
   };
   request.received = clock_.wall();
-  REKEY_CHECK(lane_->refresh().has_value());
+  pipeline::Lane& lane = *lanes_[lane_number];
+  REKEY_CHECK(lane.refresh().has_value());
   in_flight_++;
-  chain_->run(*lane_, request).start([this, held, done = std::move(done)](Answer answer) {
+  std::string id = request.id;
+  chain_->run(lane, request).start([this, held, done = std::move(done)](Answer answer) {
     in_flight_--;
     done(std::move(answer));
   });
+  return id;
+}
+
+bool Harness::step_lane(size_t lane) {
+  Work work;
+  {
+    std::lock_guard lock(mutex_);
+    if (posted_[lane].empty()) return false;
+    work = std::move(posted_[lane].front());
+    posted_[lane].pop_front();
+  }
+  work();
+  return true;
+}
+
+bool Harness::step_pool() {
+  sealing_ = stepped_;
+  const bool stepped = pool_->step();
+  sealing_ = false;
+  return stepped;
+}
+
+bool Harness::step_any_lane() {
+  for (size_t lane = 0; lane < lanes_.size(); lane++) {
+    if (step_lane(lane)) return true;
+  }
+  return false;
 }
 
 void Harness::pump() {
   while (true) {
-    std::vector<std::function<void()>> ready;
-    {
-      std::lock_guard lock(mutex_);
-      ready.swap(posted_);
-    }
-    for (auto& work : ready) work();
-    if (!ready.empty()) continue;
+    if (step_any_lane()) continue;
     if (in_flight_ == 0) return;
+    if (stepped_) {
+      step_pool();
+      record_->commit_step();
+      continue;
+    }
     // The record's own thread is at work; its listener posts when it is done.
     record_->flush();
     std::this_thread::sleep_for(std::chrono::microseconds(20));
@@ -150,7 +217,9 @@ Harness::Answer Harness::write(const std::string& path, const std::string& body,
 }
 
 void Harness::set_up() {
+  sealing_ = stepped_;
   auto made = seal_control_->initialize({.shares = {1, 1}});
+  sealing_ = false;
   REKEY_CHECK(made.has_value());
   root_ = made->root_token;
   share_ = base::hex_encode(made->shares[0].reveal());
@@ -159,8 +228,10 @@ void Harness::set_up() {
   REKEY_CHECK(write("sys/mounts/plain", R"({"type":"kv"})").has_value());
 }
 
+base::Result<system::SealStatus> Harness::try_unseal() { return seal_control_->unseal(share_); }
+
 void Harness::unseal() {
-  auto status = seal_control_->unseal(share_);
+  auto status = try_unseal();
   REKEY_CHECK(status.has_value() && !status->sealed);
 }
 

@@ -1,8 +1,10 @@
 // A whole server without a network, on one thread, for tests and simulation: the real chain,
 // engines, barrier, memory store and record, with a fake clock. Requests go in as logical::Request
-// and their answers come back when everything they wait for has happened.
+// and their answers come back when everything they wait for has happened. A stepped one does
+// nothing by itself: each lane, the pool and the record go on only when they are told to.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -36,21 +38,31 @@ class Harness {
  public:
   using Answer = base::Result<logical::Response>;
 
-  // `store` outlives the harness, which starts sealed and not initialised. The record lies on
-  // `record_disk`; null: in memory.
+  struct Options {
+    uint64_t seed = 1;
+    base::FakeClock* clock = nullptr;        // null: one of its own
+    std::unique_ptr<audit::Disk> disk = {};  // of the record; null: in memory
+    size_t lanes = 1;
+    bool stepped = false;
+  };
+
+  // `store` outlives the harness, which starts sealed and not initialised.
   explicit Harness(storage::Store& store, uint64_t seed = 1,
                    std::unique_ptr<audit::Disk> record_disk = nullptr);
+  Harness(storage::Store& store, Options options);
   ~Harness();
 
   // Initialises with one share, unseals, mounts KV v2 at secret/ and KV v1 at plain/.
   void set_up();
   void unseal();  // with the share that set_up() got
+  base::Result<system::SealStatus> try_unseal();
+  void set_unseal_share(std::string share) { share_ = std::move(share); }
   const std::string& root() const { return root_; }
   const std::string& unseal_share() const { return share_; }
 
   Answer ask(const Ask& ask);
-  // Starts a request and returns; `done` is called by a later pump().
-  void begin(const Ask& ask, std::function<void(Answer)> done);
+  // Starts a request and gives its id; `done` is called by a later pump() or step.
+  std::string begin(const Ask& ask, std::function<void(Answer)> done, size_t lane = 0);
   // Runs what was posted until nothing is left and nothing is on its way.
   void pump();
 
@@ -60,6 +72,14 @@ class Harness {
   std::string make_token(const std::vector<std::string>& policies, const std::string& more = {},
                          const std::string& maker = {});
 
+  // One piece of what a lane or the pool was given to do; false: nothing waits. The record's steps
+  // are its own (audit::Log::commit_step).
+  bool step_lane(size_t lane);
+  bool step_pool();
+  size_t lanes() const { return lanes_.size(); }
+  size_t in_flight() const { return in_flight_; }
+  base::WallTime now() const { return clock_.wall(); }
+
   base::FakeClock& clock() { return fake_clock_; }
   audit::Log& record() { return *record_; }
   pipeline::Keeper& keeper() { return *keeper_; }
@@ -67,11 +87,17 @@ class Harness {
   system::SealControl& seal_control() { return *seal_control_; }
 
  private:
-  class InlinePool;
-  void post(std::function<void()> work);
+  class TestPool;
+  using Work = std::function<void()>;
+  std::unique_ptr<audit::Log> open_record(Options& options);
+  void add_lane();
+  void post(size_t lane, Work work);
+  bool step_any_lane();
 
   storage::Store& store_;
-  base::FakeClock fake_clock_;
+  const bool stepped_;
+  base::FakeClock own_clock_;
+  base::FakeClock& fake_clock_;
   base::NeverBackClock clock_;
   base::SeededRandom random_;
   base::Log log_;
@@ -82,11 +108,12 @@ class Harness {
   std::unique_ptr<pipeline::DeviceTable> devices_;
   std::unique_ptr<pipeline::Keeper> keeper_;
   std::unique_ptr<system::SealControl> seal_control_;
-  std::unique_ptr<InlinePool> pool_;
+  std::unique_ptr<TestPool> pool_;
   std::unique_ptr<pipeline::Chain> chain_;
-  std::unique_ptr<pipeline::Lane> lane_;
+  std::vector<std::unique_ptr<pipeline::Lane>> lanes_;
   std::mutex mutex_;
-  std::vector<std::function<void()>> posted_;
+  std::vector<std::deque<Work>> posted_;  // for each lane
+  bool sealing_ = false;                  // the only thread waits for the lanes to let go
   size_t in_flight_ = 0;
   std::string root_, share_;
 };

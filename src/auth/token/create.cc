@@ -291,6 +291,7 @@ Result<Response> seal_batch(const CallContext& context, const Token& parent, Tok
   if (!token.orphan) {
     token.ancestors = parent.ancestors;
     token.ancestors.insert(token.ancestors.begin(), parent.id);
+    token.hash = parent.hash;  // the row without which it is void
   }
   auto sealed = pipeline::seal_batch_token(*context.state, token, context.random);
   if (!sealed) return forward(sealed);
