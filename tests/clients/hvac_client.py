@@ -234,7 +234,8 @@ class Life:
             for _ in range(2)
         }
         assert len(twice) == 1, twice
-        transit.update_key_configuration("app", min_decryption_version=2, min_encryption_version=2)
+        transit.update_key_configuration("app", min_decryption_version=2)
+        transit.update_key_configuration("app", min_encryption_version=2)
         self.raises(hvac.exceptions.InvalidRequest, transit.decrypt_data, "app", sealed)
         transit.trim_key("app", 2)
         assert list(transit.export_key("app", "encryption-key")["data"]["keys"]) == ["2"]
