@@ -2,6 +2,7 @@
 
 #include "auth/token/token_backend.h"
 #include "engine/cubbyhole/cubbyhole.h"
+#include "engine/database/database.h"
 #include "engine/kv/plain.h"
 #include "engine/kv/versioned.h"
 #include "engine/transit/transit.h"
@@ -35,6 +36,8 @@ void add_backends(pipeline::Catalog& catalog, system::SystemParts parts) {
   catalog.add_engine("cubbyhole", [cubbyhole](const logical::Mount&) { return cubbyhole; });
   const auto transit = std::make_shared<const engine::transit::Engine>();
   catalog.add_engine("transit", [transit](const logical::Mount&) { return transit; });
+  const auto database = std::make_shared<const engine::database::DatabaseEngine>();
+  catalog.add_engine("database", [database](const logical::Mount&) { return database; });
   const auto identity = std::make_shared<const EmptyBackend>();
   catalog.add_engine("identity", [identity](const logical::Mount&) { return identity; });
   const auto token = std::make_shared<const auth::token::TokenBackend>(parts.keeper);

@@ -81,9 +81,11 @@ void Instance::fill_catalog() {
                           .api_address = settings_.api_address,
                           .started = clock_.wall(),
                           .in_flight = [this] { return requests_in_flight(); },
+                          .lease_limits = settings_.lease_limits,
                           .configuration = settings_.sanitized,
                           .metrics_prefix = settings_.metrics_prefix,
                           .backups = backups_.get(),
+                          .removal = removal_.get(),
                           .metrics = [this](base::MetricsPage& page) { collect_metrics(page); }});
 }
 
@@ -97,15 +99,24 @@ void Instance::build_pipeline() {
       *store_, *barrier_, *seal_, *keeper_, *record_, clock_, random_, log_});
   if (settings_.accept_older_store) seal_control_->accept_older_store();
   backups_ = std::make_unique<system::BackupControl>(backup_source_, clock_, random_, log_);
+  removal_ = std::make_unique<pipeline::Removal>(
+      pipeline::RemovalParts{.store = *store_,
+                             .keeper = *keeper_,
+                             .record = *record_,
+                             .clock = clock_,
+                             .random = random_,
+                             .log = log_,
+                             .lease_limits = settings_.lease_limits});
   fill_catalog();
-  pool_ = std::make_unique<WorkerPool>(*store_, keeper_->state(), log_);
+  pool_ = std::make_unique<WorkerPool>(kPoolThreads, *store_, keeper_->state(), log_);
+  outside_pool_ = std::make_unique<WorkerPool>(kOutsideThreads, *store_, keeper_->state(), log_);
   auto sealed_sys = std::make_shared<logical::Mount>();
   sealed_sys->path = "sys/";
   sealed_sys->type = "system";
   sealed_sys->backend = catalog_.make(*sealed_sys);
   chain_ = std::make_unique<pipeline::Chain>(
-      pipeline::ChainParts{*keeper_, *store_, *record_, *pool_, clock_, random_, log_, sealed_sys,
-                           settings_.lease_limits});
+      pipeline::ChainParts{*keeper_, *store_, *record_, *pool_, *outside_pool_, clock_, random_,
+                           log_, sealed_sys, settings_.lease_limits});
 }
 
 Result<void> Instance::listen() {
@@ -141,6 +152,7 @@ Result<void> Instance::listen() {
     auto opened = seal_control_->open_by_itself();
     if (!opened) return opened;
   }
+  removal_->start();
   upkeep_ =
       std::make_unique<Upkeep>(UpkeepParts{*store_, *barrier_, *keeper_, clock_, random_, log_});
   return {};
@@ -170,10 +182,12 @@ Result<void> Instance::add_kv_mount(const std::string& path, const std::string& 
 void Instance::stop() {
   if (server_ == nullptr) return;
   upkeep_.reset();
+  removal_->stop();
   if (!server_->drain(kDrainPatience)) {
     log_.warn("app", "some requests were cut off because they took too long");
   }
   pool_.reset();
+  outside_pool_.reset();
   devices_->close_all();  // every answer was given: their last lines wait in the queues
   record_->close();       // its listeners post to loops, which still exist
   server_.reset();

@@ -19,6 +19,7 @@
 #include "net/server.h"
 #include "pipeline/chain.h"
 #include "pipeline/keeper.h"
+#include "pipeline/removal.h"
 #include "storage/store.h"
 #include "system/backup_control.h"
 #include "system/seal_control.h"
@@ -72,7 +73,9 @@ class Instance {
   std::unique_ptr<system::SealControl> seal_control_;
   system::BackupControl::Source backup_source_;  // empty with memory storage
   std::unique_ptr<system::BackupControl> backups_;
+  std::unique_ptr<pipeline::Removal> removal_;
   std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<WorkerPool> outside_pool_;
   std::unique_ptr<pipeline::Chain> chain_;
   std::vector<std::unique_ptr<pipeline::Lane>> lanes_;
   std::vector<const api::vault::Handler*> handlers_;  // the server's; one for each lane

@@ -150,6 +150,14 @@ void Instance::collect_metrics(MetricsPage& page) const {
   uint64_t tokens = 0;
   for (const auto& lane : lanes_) tokens += lane->counters().tokens_created.load();
   page.counter("token_creation_total", "Tokens handed out, logins included.", real(tokens));
+  const auto& removals = removal_->counters();
+  page.counter("lease_removed_total", "Leases whose outside credential was removed.",
+               real(removals.removed.load()));
+  page.counter("lease_removal_failures_total", "Tries to remove one that failed.",
+               real(removals.failed.load()));
+  page.counter("lease_irrevocable_total",
+               "Times that a lease was given up for an hour: somebody has to look.",
+               real(removals.stuck.load()));
   if (upkeep_ != nullptr) {
     page.gauge("token_count", "Service tokens in the store, as of the last count.",
                real(upkeep_->token_count()));

@@ -4,10 +4,10 @@
 
 namespace rekey::app {
 
-WorkerPool::WorkerPool(storage::Store& store, const base::Snapshot<pipeline::State>& state,
-                       const base::Log& log)
+WorkerPool::WorkerPool(size_t threads, storage::Store& store,
+                       const base::Snapshot<pipeline::State>& state, const base::Log& log)
     : log_(log) {
-  for (size_t i = 0; i < kPoolThreads; i++) {
+  for (size_t i = 0; i < threads; i++) {
     threads_.emplace_back([this, &store, &state] { serve(store, state); });
   }
 }

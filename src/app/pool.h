@@ -15,11 +15,12 @@ namespace rekey::app {
 
 constexpr size_t kPoolThreads = 4;
 constexpr size_t kPoolQueueMax = 4'096;  // pieces of work that wait for a thread
+constexpr size_t kOutsideThreads = 16;   // that wait for databases and the like
 
 class WorkerPool final : public pipeline::Pool {
  public:
   // The store and the state outlive the pool.
-  WorkerPool(storage::Store& store, const base::Snapshot<pipeline::State>& state,
+  WorkerPool(size_t threads, storage::Store& store, const base::Snapshot<pipeline::State>& state,
              const base::Log& log);
   ~WorkerPool() override;  // finishes what was queued
 

@@ -1,5 +1,7 @@
 #include "app/upkeep.h"
 
+#include <algorithm>
+
 #include "identity/token_store.h"
 
 namespace rekey::app {
@@ -35,19 +37,28 @@ void Upkeep::turn() {
   if (parts_.barrier.keyring() != before) (void)parts_.keeper.reload_keyring();
   advance_epoch();
   count_tokens();
-  for (const bool expired : {true, false}) {
-    for (int i = 0; i < kSweepsInARow; i++) {
-      auto more = sweep(expired);
-      if (!more) {
-        if (more.error().kind() != base::ErrorKind::kConflict &&
-            more.error().kind() != base::ErrorKind::kSealed) {
-          parts_.log.warn("app", "removing dead tokens failed and is tried again",
-                          {{"error", more.error().describe()}});
-        }
-        break;
+  using storage::Reader, barrier::Txn;
+  const base::WallTime now = parts_.clock.wall();
+  sweep("expired tokens",
+        [&](Reader&, Txn& txn) { return identity::sweep_expired(txn, now, kSweepRows); });
+  sweep("revoked tokens",
+        [&](Reader&, Txn& txn) { return identity::sweep_revoked(txn, kSweepRows); });
+  sweep("tokens that were cut off",
+        [&](Reader& reader, Txn& txn) { return identity::sweep_cut(reader, txn, kSweepRows); });
+}
+
+void Upkeep::sweep(std::string_view what, const Step& step) {
+  for (int i = 0; i < kSweepsInARow; i++) {
+    auto more = sweep_once(step);
+    if (!more) {
+      if (more.error().kind() != base::ErrorKind::kConflict &&
+          more.error().kind() != base::ErrorKind::kSealed) {
+        parts_.log.warn("app", "a step of clean-up failed and is tried again",
+                        {{"of", std::string(what)}, {"error", more.error().describe()}});
       }
-      if (!*more) break;
+      return;
     }
+    if (!*more) return;
   }
 }
 
@@ -81,22 +92,28 @@ void Upkeep::count_tokens() {
 }
 
 // One commit's worth. True when there is more to do.
-base::Result<bool> Upkeep::sweep(bool expired) {
+base::Result<bool> Upkeep::sweep_once(const Step& step) {
   const auto state = parts_.keeper.state().get();
   if (state == nullptr) return base::fail(base::ErrorKind::kSealed, "Vault is sealed");
   auto reader = parts_.store.open_reader();
   if (!reader) return forward(reader);
   barrier::Txn txn(**reader, *state->keyring, parts_.random);
-  auto more = expired ? identity::sweep_expired(txn, parts_.clock.wall(), kSweepRows)
-                      : identity::sweep_revoked(txn, kSweepRows);
+  auto more = step(**reader, txn);
   if (!more || !txn.has_writes()) return more;
   auto batch = txn.take_batch();
   if (!batch) return forward(batch);
+  // Cut-offs may come (children of the expired) or go (nothing left below).
+  const auto touches = [](const std::string& key) {
+    return key.starts_with(identity::kCutoffPrefix);
+  };
+  const bool cut = std::ranges::any_of(batch->puts, touches, &storage::Put::key) ||
+                   std::ranges::any_of(batch->deletes, touches);
   auto committed = parts_.store.commit_and_wait(std::move(*batch));
   if (!committed) return forward(committed);
-  // Cut-offs may have come (children of the expired) or gone (nothing left below).
-  auto reloaded = parts_.keeper.reload_cutoffs();
-  if (!reloaded) return forward(reloaded);
+  if (cut) {
+    auto reloaded = parts_.keeper.reload_cutoffs();
+    if (!reloaded) return forward(reloaded);
+  }
   return more;
 }
 

@@ -1,10 +1,11 @@
 // Upkeep: what an unsealed server does by itself every second: pays for encryptions, rotates the
-// key when due, removes tokens that are expired or revoked. Everything here only removes what is
-// already void, so a missed turn changes nothing a client could see.
+// key when due, removes tokens that are expired or revoked (leases: pipeline/removal.h). Everything
+// here only removes what is already void, so a missed turn changes nothing a client could see.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -45,7 +46,9 @@ class Upkeep {
  private:
   void run();
   void turn();
-  base::Result<bool> sweep(bool expired);
+  using Step = std::function<base::Result<bool>(storage::Reader&, barrier::Txn&)>;
+  void sweep(std::string_view what, const Step& step);
+  base::Result<bool> sweep_once(const Step& step);
   void count_tokens();
   void advance_epoch();
 

@@ -67,6 +67,25 @@ int revoke(Context& context) {
                                : "Success! Revoked lease: " + id);
 }
 
+// What waits to be removed outside, and why it waits.
+int queue(Context& context) {
+  Result<Reply> reply = context.api().get("sys/leases/queue");
+  if (!reply) return context.fail(2, "Error reading the queue: ", reply.error());
+  return context.show_secret(*reply);
+}
+
+int retry(Context& context) {
+  Result<Reply> reply = context.api().put("sys/leases/retry", {});
+  if (!reply) return context.fail(2, "Error: ", reply.error());
+  return context.say("Success! What could not be removed so far is tried again.");
+}
+
+int resume(Context& context) {
+  Result<Reply> reply = context.api().put("sys/leases/resume", {});
+  if (!reply) return context.fail(2, "Error: ", reply.error());
+  return context.say("Success! Leases end again.");
+}
+
 constexpr FlagSpec kRenewFlags[] = {
     {.name = "increment",
      .kind = FlagKind::kDuration,
@@ -102,6 +121,30 @@ constexpr Command kCommands[] = {
      .flags = kRenewFlags,
      .sets = kHttp | kFormat,
      .arguments_max = 1},
+    {.name = "lease queue",
+     .summary = "Show what waits to be removed outside",
+     .usage = "[options]",
+     .help =
+         "Shows, for each outside system, how many ended leases wait to be removed there, since\n"
+         "when, and the last error.\n\n"
+         "    $ rekey lease queue",
+     .run = queue,
+     .sets = kHttp | kFormat},
+    {.name = "lease resume",
+     .summary = "Let leases end again after a restore",
+     .usage = "[options]",
+     .help = "After an older store was put back, nothing is removed outside until this is given:\n"
+             "what was renewed since the copy was taken looks as if it had ended.\n\n"
+             "    $ rekey lease resume",
+     .run = resume,
+     .sets = kHttp},
+    {.name = "lease retry",
+     .summary = "Try again to remove what could not be removed",
+     .usage = "[options]",
+     .help = "Tries at once what was given up for an hour, such as after a database is back.\n\n"
+             "    $ rekey lease retry",
+     .run = retry,
+     .sets = kHttp},
     {.name = "lease revoke",
      .summary = "Revoke leases and secrets",
      .usage = "[options] ID",

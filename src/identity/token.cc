@@ -69,6 +69,13 @@ std::vector<std::string> strings(const Json& row, std::string_view name) {
 
 }  // namespace
 
+void Token::hang_below(const Token& parent) {
+  ancestors = parent.ancestors;
+  ancestors.insert(ancestors.begin(), parent.id);
+  ancestor_paths = parent.ancestor_paths;
+  ancestor_paths.insert(ancestor_paths.begin(), parent.path);
+}
+
 bool Token::is_root() const {
   return std::ranges::find(policies, std::string_view("root")) != policies.end();
 }
@@ -107,6 +114,9 @@ std::string encode_token(const Token& token) {
   row.set("orphan", token.orphan);
   if (!token.bound_cidrs.empty()) row.set("bound_cidrs", Json::strings(token.bound_cidrs));
   if (!token.ancestors.empty()) row.set("ancestors", Json::strings(token.ancestors));
+  if (!token.ancestor_paths.empty()) {
+    row.set("ancestor_paths", Json::strings(token.ancestor_paths));
+  }
   row.set("issued_at", token.issued_at);
   if (token.type == logical::TokenType::kBatch && !token.hash.empty()) {
     row.set("parent", base::hex_encode(token.hash));
@@ -148,6 +158,7 @@ base::Result<Token> decode_token(std::string_view text) {
   token.orphan = orphan != nullptr && orphan->as_bool() && *orphan->as_bool();
   token.bound_cidrs = strings(*row, "bound_cidrs");
   token.ancestors = strings(*row, "ancestors");
+  token.ancestor_paths = strings(*row, "ancestor_paths");
   token.issued_at = static_cast<uint64_t>(integer(*row, "issued_at"));
   // A batch token has no row of its own: it hangs from its parent's.
   auto parent_hash = base::hex_decode(row->string_or("parent", ""));

@@ -1,7 +1,7 @@
 // A token as the store keeps it, and the rules of its life.
 //
 // No row ever holds a usable token: rows are found by a keyed hash of it (TokenKeys). The layout of
-// the rows is in docs/formats/token.md. Values, pure functions: any thread.
+// the rows is in docs/formats/lease.md. Values, pure functions: any thread.
 #pragma once
 
 #include <cstdint>
@@ -46,14 +46,19 @@ struct Token {
   bool renewable = true;
   bool orphan = true;
   std::vector<std::string> bound_cidrs;
-  std::vector<std::string> ancestors;  // ids, the parent first; empty for an orphan
-  uint64_t issued_at = 0;              // store revision that was seen when it was made
-  std::string hash;                    // filled in on reading: the name of its row
+  std::vector<std::string> ancestors;       // ids, the parent first; empty for an orphan
+  std::vector<std::string> ancestor_paths;  // that made each of them, in the same order
+  uint64_t issued_at = 0;                   // store revision that was seen when it was made
+  std::string hash;                         // filled in on reading: the name of its row
 
+  void hang_below(const Token& parent);  // takes over its line
   bool is_root() const;
   int64_t ttl_left_s(base::WallTime now) const;  // 0 where it never expires
   bool expired(base::WallTime now) const;
 };
+
+// The lease that a token is, as sys/leases names it: "auth/token/create/h<hash>".
+std::string lease_id_of(const Token& token);
 
 // The key of the row of the token with this hash.
 constexpr std::string_view kTokenRowPrefix = "token/id/";

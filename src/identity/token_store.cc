@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/json.h"
 
 namespace rekey::identity {
 namespace {
@@ -14,6 +15,9 @@ constexpr std::string_view kDuePrefix = "token/due/";
 constexpr std::string_view kCubbyholePrefix = "token/cubbyhole/";  // see Mount::storage_prefix
 constexpr std::string_view kCleanupPrefix = "token/cleanup/";      // <root id>/<id>
 constexpr std::string_view kParentPrefix = "token/parent/";        // <id>: has had children
+constexpr std::string_view kPathPrefix = "token/path/";            // <path>/h<hash>
+constexpr std::string_view kHolderPrefix = "token/holder/";        // <id>: has had leases
+constexpr std::string_view kJobPrefix = "token/job/";              // <scope>
 
 constexpr size_t kAccessorChars = 24;
 constexpr size_t kIdBytes = 16;
@@ -35,6 +39,12 @@ std::string due_key(int64_t expires_s, std::string_view hash) {
 }
 std::string cleanup_key(std::string_view root_id, std::string_view id) {
   return std::string(kCleanupPrefix) + std::string(root_id) + "/" + std::string(id);
+}
+
+// Empty where the path is too long to be a key: such a token is found by its other indexes only.
+std::string path_key(const Token& token) {
+  if (token.path.empty() || token.path.size() > kCutoffPathBytesMax) return {};
+  return std::string(kPathPrefix) + lease_id_of(token);
 }
 
 int64_t seconds_of(base::WallTime time) {
@@ -96,10 +106,43 @@ void erase_token_rows(barrier::Txn& txn, const Token& token) {
   txn.erase(token_row_key(token.hash));
   txn.erase(accessor_key(token.accessor));
   if (!token.ancestors.empty()) txn.erase(child_key(token.ancestors[0], token.hash));
-  if (token.expires_s != 0) txn.erase(due_key(token.expires_s, token.hash));
+  if (token.expires_s != 0) {
+    txn.erase(due_key(token.expires_s, token.hash));
+    if (const std::string key = path_key(token); !key.empty()) txn.erase(key);
+  }
+}
+
+// A token that had leases leaves word that they have to be removed. Read as a condition: the first
+// lease of a token writes the row, so either it is seen here or one of the two commits gives way.
+base::Result<void> leave_word(barrier::Txn& txn, const Token& token) {
+  const std::string key = std::string(kHolderPrefix) + token.id;
+  auto holder = txn.get(key);
+  if (!holder) return forward(holder);
+  if (!*holder) return {};
+  txn.erase(key);
+  txn.put(std::string(kEndedPrefix) + token.id, "");
+  return {};
+}
+
+// The end of a token in the background; its children end with it. A cut-off where it has any.
+base::Result<void> end_token(barrier::Txn& txn, const Token& token) {
+  auto parent = has_children(txn, token.id);
+  if (!parent) return forward(parent);
+  auto word = leave_word(txn, token);
+  if (!word) return word;
+  erase_token_rows(txn, token);
+  if (*parent) {
+    CutoffTable::write(txn, CutoffTable::scope_of_token(token.id), CutoffTable::Kind::kRevoked);
+    txn.put(cleanup_key(token.id, token.id), "");
+  }
+  return {};
 }
 
 }  // namespace
+
+std::string lease_id_of(const Token& token) {
+  return token.path + "/h" + base::hex_encode(token.hash);
+}
 
 std::string token_row_key(std::string_view hash) {
   return std::string(kTokenRowPrefix) + base::hex_encode(hash);
@@ -120,10 +163,9 @@ base::Result<std::string> TokenStore::create(Token& token, const Token* parent,
   token.issued_at = seen_;
   token.orphan = parent == nullptr;
   token.ancestors.clear();
+  token.ancestor_paths.clear();
   if (parent != nullptr) {
-    token.ancestors.push_back(parent->id);
-    token.ancestors.insert(token.ancestors.end(), parent->ancestors.begin(),
-                           parent->ancestors.end());
+    token.hang_below(*parent);
     if (token.ancestors.size() > kAncestorsMax) {
       return base::fail(ErrorKind::kInvalid, "too many generations of tokens: make an orphan");
     }
@@ -134,7 +176,10 @@ base::Result<std::string> TokenStore::create(Token& token, const Token* parent,
   if (token.created_s == 0) token.created_s = seconds_of(clock_.wall());
   txn_.put(token_row_key(token.hash), encode_token(token));
   txn_.put(accessor_key(token.accessor), token.hash);
-  if (token.expires_s != 0) txn_.put(due_key(token.expires_s, token.hash), "");
+  if (token.expires_s != 0) {
+    txn_.put(due_key(token.expires_s, token.hash), "");
+    if (const std::string key = path_key(token); !key.empty()) txn_.put(key, "");
+  }
   return text;
 }
 
@@ -155,6 +200,43 @@ base::Result<std::optional<Token>> TokenStore::find_by_accessor(std::string_view
   return find_by_hash(**hash);
 }
 
+base::Result<std::optional<Token>> TokenStore::find_by_lease_id(std::string_view lease_id) {
+  const size_t slash = lease_id.rfind("/h");
+  if (slash == std::string_view::npos) return std::optional<Token>();
+  auto hash = base::hex_decode(lease_id.substr(slash + 2));
+  if (!hash || hash->size() != kTokenHashBytes) return std::optional<Token>();
+  auto token = find_by_hash(*hash);
+  if (!token) return forward(token);
+  const bool same = *token && (*token)->expires_s != 0 && lease_id_of(**token) == lease_id;
+  return same ? std::move(*token) : std::optional<Token>();
+}
+
+base::Result<std::vector<std::string>> TokenStore::lease_ids(std::string_view folder,
+                                                             std::string_view after, size_t limit) {
+  return txn_.list(std::string(kPathPrefix) + std::string(folder), after, limit);
+}
+
+base::Result<void> TokenStore::hold_lease(const Token& token) {
+  const std::string key = std::string(kHolderPrefix) + token.id;
+  auto there = txn_.get(key);
+  if (!there) return forward(there);
+  if (!*there) txn_.put(key, "");
+  return {};
+}
+
+void TokenStore::cut_prefix(std::string_view prefix) {
+  const std::string scope = CutoffTable::scope_of_prefix(prefix);
+  CutoffTable::write(txn_, scope, CutoffTable::Kind::kRevoked);
+  txn_.put(std::string(kJobPrefix) + scope, base::Json(base::JsonObject{{"path", prefix}}).dump());
+}
+
+void TokenStore::cut_role(std::string_view mount_accessor, std::string_view path,
+                          std::string_view role) {
+  const std::string scope = CutoffTable::scope_of_role(mount_accessor, role);
+  const base::JsonObject row{{"path", path}, {"role", role}};
+  txn_.put(std::string(kJobPrefix) + scope, base::Json(row).dump());
+}
+
 void TokenStore::update(const Token& token, int64_t old_expires_s) {
   txn_.put(token_row_key(token.hash), encode_token(token));
   if (token.expires_s == old_expires_s) return;
@@ -163,6 +245,8 @@ void TokenStore::update(const Token& token, int64_t old_expires_s) {
 }
 
 base::Result<bool> TokenStore::revoke(const Token& token) {
+  auto word = leave_word(txn_, token);
+  if (!word) return forward(word);
   erase_token_rows(txn_, token);
   auto parent = has_children(txn_, token.id);
   if (!parent) return forward(parent);
@@ -175,6 +259,8 @@ base::Result<bool> TokenStore::revoke(const Token& token) {
 }
 
 base::Result<bool> TokenStore::revoke_and_orphan(const Token& token) {
+  auto word = leave_word(txn_, token);
+  if (!word) return forward(word);
   erase_token_rows(txn_, token);
   auto parent = has_children(txn_, token.id);
   if (!parent) return forward(parent);
@@ -206,15 +292,8 @@ base::Result<bool> sweep_expired(barrier::Txn& txn, base::WallTime now, size_t r
     auto token = read_token(txn, *hash);
     if (!token) return forward(token);
     if (*token && (*token)->expired(now)) {
-      // Its children end with it, as when it is revoked.
-      auto parent = has_children(txn, (*token)->id);
-      if (!parent) return forward(parent);
-      erase_token_rows(txn, **token);
-      if (*parent) {
-        CutoffTable::write(txn, CutoffTable::scope_of_token((*token)->id),
-                           CutoffTable::Kind::kRevoked);
-        txn.put(cleanup_key((*token)->id, (*token)->id), "");
-      }
+      auto ended = end_token(txn, **token);
+      if (!ended) return forward(ended);
     } else {
       txn.erase(key);
     }
@@ -244,6 +323,8 @@ base::Result<bool> sweep_revoked(barrier::Txn& txn, size_t rows_max) {
     auto parent = has_children(txn, (*child)->id);
     if (!parent) return forward(parent);
     if (*parent) txn.put(cleanup_key(root, (*child)->id), "");
+    auto word = leave_word(txn, **child);
+    if (!word) return forward(word);
     erase_token_rows(txn, **child);
   }
   if (children->size() == rows_max) return true;
@@ -255,6 +336,54 @@ base::Result<bool> sweep_revoked(barrier::Txn& txn, size_t rows_max) {
   if (!more) return forward(more);
   if (more->empty()) {
     txn.erase(std::string(kCutoffPrefix) + CutoffTable::scope_of_token(root));
+  }
+  return true;
+}
+
+base::Result<bool> sweep_cut(storage::Reader& reader, barrier::Txn& txn, size_t rows_max) {
+  auto work = keys_under(txn, kJobPrefix, 1);
+  if (!work) return forward(work);
+  if (work->empty()) return false;
+  const std::string& job = (*work)[0];
+  auto text = txn.get(job);
+  if (!text) return forward(text);
+  if (!*text) return true;
+  auto row = base::Json::parse(**text);
+  if (!row || row->as_object() == nullptr) {
+    return base::fail(ErrorKind::kCorrupt, "the row of a clean-up can't be read");
+  }
+  const std::string path = row->string_or("path", ""), role = row->string_or("role", "");
+  const std::string after = row->string_or("after", "");
+  storage::Revision before = 0;
+  if (const base::Json* revision = row->find("before")) {
+    before = static_cast<uint64_t>(revision->as_int().value_or(0));
+  } else {
+    auto item = reader.get(job);  // not begun: the row is as old as its cut-off
+    if (!item) return forward(item);
+    if (!*item) return true;
+    before = (*item)->revision;
+  }
+  auto keys = reader.scan(std::string(kPathPrefix) + path, after, rows_max);
+  if (!keys) return forward(keys);
+  for (const std::string& key : *keys) {
+    auto hash = base::hex_decode(std::string_view(key).substr(key.rfind("/h") + 2));
+    if (!hash) continue;
+    auto token = read_token(txn, *hash);
+    if (!token) return forward(token);
+    if (!*token) {
+      txn.erase(key);
+    } else if ((*token)->issued_at < before && (role.empty() || (*token)->role == role)) {
+      auto ended = end_token(txn, **token);
+      if (!ended) return forward(ended);
+    }
+  }
+  if (keys->size() < rows_max) {
+    txn.erase(job);
+  } else {
+    base::JsonObject next = *row->as_object();
+    next.set("before", before);
+    next.set("after", keys->back());
+    txn.put(job, base::Json(std::move(next)).dump());
   }
   return true;
 }

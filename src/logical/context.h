@@ -83,6 +83,17 @@ struct Context {
     wants_pool = true;
     return base::fail(base::ErrorKind::kInternal, "moved to the pool");
   }
+  // Only in a Route::outside handler and there at most once, before the outside effect: makes
+  // durable what is needed to undo it. If the request then fails or the server dies, the engine's
+  // revoke_lease is called with this grant; if it succeeds with Response::lease, that replaces it,
+  // and without one it is forgotten.
+  std::function<base::Result<void>(const LeaseGrant&)> intend = {};
+  // Only in a Route::outside handler and in Backend::tend: makes durable what was buffered so far,
+  // so that an outside effect after it can be repeated from there. kConflict: run again from the
+  // start.
+  std::function<base::Result<void>()> checkpoint = {};
+  // A password by the policy with this name (sys/policies/password); empty: the usual one.
+  std::function<base::Result<std::string>(std::string_view policy)> make_password = {};
 };
 
 }  // namespace rekey::logical

@@ -74,10 +74,22 @@ struct WrapInfo {
   std::string wrapped_accessor;  // of the token inside, where one was wrapped
 };
 
+// What an engine hands out for a time. The pipeline makes a lease of it, in the batch of the
+// request, and calls the engine back (Backend::renew_lease, revoke_lease).
+struct LeaseGrant {
+  base::Duration ttl{};      // 0: the mount's
+  base::Duration max_ttl{};  // from now, however often it is renewed; 0: the mount's
+  bool renewable = true;
+  std::string role;    // of the engine; revoking a role ends what it handed out
+  std::string target;  // the outside system that has to be asked at the end: what is down together
+  base::JsonObject data;  // the engine's own, encrypted at rest: what it needs to end the lease
+};
+
 struct Response {
   std::string data;  // the text of a JSON object; empty when there is none
   std::optional<Auth> auth;
   std::optional<WrapInfo> wrap;
+  std::optional<LeaseGrant> lease;  // by an engine; the pipeline fills in the next three
   std::string lease_id;
   int64_t lease_duration_s = 0;
   bool renewable = false;

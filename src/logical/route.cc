@@ -302,4 +302,12 @@ base::Result<Fields> RouteTable::read_fields(const Match& match, const Json& dat
   return fields;
 }
 
+base::Result<void> Backend::renew_lease(Context&, const HeldLease&, base::WallTime) const {
+  return {};
+}
+
+base::Result<void> Backend::revoke_lease(Context&, const HeldLease&) const { return {}; }
+
+base::Result<bool> Backend::tend(Context&) const { return false; }
+
 }  // namespace rekey::logical

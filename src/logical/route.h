@@ -60,6 +60,10 @@ struct Route {
   bool blocking = false;      // takes long or waits for a commit: runs on the pool
   // Says how the server is and releases nothing: answered also while the record can't be written.
   bool without_record = false;
+  // Changes something outside, or waits for it: runs on the pool for that, so that an outside
+  // system that is down holds up nobody else; its intent is recorded first, and Context::intend is
+  // there.
+  bool outside = false;
 
   const Handler* handler(Operation operation) const;
 };
@@ -121,12 +125,41 @@ class RouteTable {
   std::vector<size_t> with_open_first_segment_;
 };
 
+// A lease as its engine sees it again: what the engine granted, and where it stands.
+struct HeldLease {
+  std::string_view id, path, role, target;
+  const base::Json& data;  // as granted
+  base::WallTime issued{};
+};
+
 // What an engine, an auth method and sys have in common. Stateless: state is in the store.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view type() const = 0;
   virtual const RouteTable& routes() const = 0;
+
+  // The pipeline's calls for leases that this backend granted, on threads that may block, with the
+  // lease's mount in `context`. Both are repeated after a crash or a lost race, so they must be
+  // harmless the second time.
+  //
+  // Tells the outside system that the lease lives until `until`. Failure: the renewal is refused.
+  virtual base::Result<void> renew_lease(Context& context, const HeldLease& lease,
+                                         base::WallTime until) const;
+  // Removes outside what was handed out; what is gone already counts as removed. Failure: tried
+  // again later.
+  virtual base::Result<void> revoke_lease(Context& context, const HeldLease& lease) const;
+  // Whether it ever grants leases: a mount of such a backend is only erased after its leases.
+  virtual bool grants_leases() const { return false; }
+
+  // Work that falls due without a request, one bounded piece: what it writes is committed after it.
+  // True when more is due now. Called for each mount of a backend that tends, by one thread at a
+  // time that may block, every few seconds.
+  virtual bool tends() const { return false; }
+  virtual base::Result<bool> tend(Context& context) const;
+
+  // The server is being sealed: what it keeps in memory from behind the barrier has to go.
+  virtual void forget_secrets() const {}
 };
 
 }  // namespace rekey::logical

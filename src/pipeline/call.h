@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "barrier/txn.h"
+#include "lease/lease.h"
 #include "logical/context.h"
 #include "pipeline/authenticate.h"
 #include "pipeline/chain.h"
@@ -35,9 +36,12 @@ struct Chain::Call {
   std::shared_ptr<const auditdev::DeviceSet> devices;
   auditdev::DeviceSet::Told told;
   std::vector<std::function<base::Result<void>()>> after_commit;
+  storage::Revision seen = 0;  // by this attempt, when it began
   storage::Revision committed = 0;
   bool on_pool = false;     // runs on a thread that may block
   bool wants_pool = false;  // the handler asked to be called again there
+  // Made durable before an outside effect of this attempt; gone when its batch is committed.
+  std::optional<lease::Lease> intent;
 };
 
 }  // namespace rekey::pipeline

@@ -5,6 +5,7 @@
 #include "logical/openapi.h"
 #include "pipeline/call.h"
 #include "pipeline/call_context.h"
+#include "pipeline/leasing.h"
 #include "pipeline/wrapping.h"
 
 namespace rekey::pipeline {
@@ -56,15 +57,6 @@ std::unexpected<base::Error> unrecordable(const base::Error& reason) {
                     reason.describe());
 }
 
-logical::Limits narrowed(logical::Limits limits, const logical::Mount& mount) {
-  if (mount.default_lease_ttl.count() > 0) limits.default_lease_ttl = mount.default_lease_ttl;
-  if (mount.max_lease_ttl.count() > 0) limits.max_lease_ttl = mount.max_lease_ttl;
-  if (limits.default_lease_ttl > limits.max_lease_ttl) {
-    limits.default_lease_ttl = limits.max_lease_ttl;
-  }
-  return limits;
-}
-
 }  // namespace
 
 // ---- the steps, in order -------------------------------------------------------------------
@@ -83,19 +75,29 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
     if (auto accepted = parts_.record.accepts(); !accepted && !without_record(call.match)) {
       co_return unrecordable(accepted.error());
     }
-    if (call.match.route != nullptr && call.match.route->blocking) {
+    // 1a. How often: before anything costs something. Such a refusal isn't recorded unless it is
+    // configured so: it says nothing, and a flood must not fill the record.
+    if (attempts == 1) {
+      auto within = check_rate(call);
+      if (!within && !call.state->quotas->records_refusals()) co_return forward(within);
+      if (!within) {
+        answer = forward(within);
+        break;
+      }
+    }
+    if (call.match.route != nullptr && (call.match.route->blocking || call.match.route->outside)) {
       answer = co_await run_on_pool(lane, call);
       break;
     }
-    // 2-5. Authenticate, authorise, dispatch, wrap: all reads from one snapshot, all writes in one
-    // batch.
+    // 2-6. Authenticate, authorise, dispatch, register lease, wrap: all reads from one snapshot,
+    // all writes in one batch. What changes something outside records its intent before (3a).
     answer = attempt(lane, call);
     if (call.wants_pool) {
       call.txn.reset();
       answer = co_await run_on_pool(lane, call);
       break;
     }
-    // 6. Commit; also what a refused request costs: a use of its token.
+    // 7. Commit; also what a refused request costs: a use of its token.
     if (!call.txn || !call.txn->has_writes()) break;
     auto committed = co_await commit(lane, call);
     if (committed) {
@@ -107,7 +109,7 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
       break;
     }
   }
-  // 7. Record, and wait until the record is durable. An answer that can't be recorded isn't given,
+  // 8. Record, and wait until the record is durable. An answer that can't be recorded isn't given,
   // but for the few by which an operator finds out why.
   auto recorded = append_record(lane, call, answer);
   if (recorded) {
@@ -129,7 +131,8 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
 // lane and is committed there.
 base::Task<Result<Response>> Chain::run_on_pool(Lane& lane, Call& call) {
   co_return co_await base::suspend<Result<Response>>([&](auto done) {
-    const bool taken = parts_.pool.run([this, &lane, &call, done](Lane& pool_lane) {
+    Pool& pool = call.match.route->outside ? parts_.outside_pool : parts_.pool;
+    const bool taken = pool.run([this, &lane, &call, done](Lane& pool_lane) {
       auto made = run_blocking(pool_lane, call);
       call.txn.reset();
       call.state.reset();
@@ -149,11 +152,22 @@ Result<Response> Chain::run_blocking(Lane& lane, Call& call) {
     auto routed = route(lane, call);
     if (!routed) return forward(routed);
     auto answer = attempt(lane, call);
+    // The outside effect of a failed attempt is undone in the background.
+    if (!answer) abandon_intent(lane, call);
+    // A race that was lost at a checkpoint is one like any other.
+    const bool lost = !answer && answer.error().kind() == ErrorKind::kConflict &&
+                      call.match.route != nullptr && call.match.route->outside;
+    if (lost && attempts < kAttemptsMax) {
+      if (auto refreshed = lane.refresh(); !refreshed) return forward(refreshed);
+      continue;
+    }
     if (!call.txn || !call.txn->has_writes()) return answer;
     auto batch = call.txn->take_batch();
-    if (!batch) return forward(batch);
-    auto committed = parts_.store.commit_and_wait(std::move(*batch));
+    auto committed = batch ? parts_.store.commit_and_wait(std::move(*batch))
+                           : Result<storage::Revision>(forward(batch));
+    if (!committed) abandon_intent(lane, call);
     if (committed) {
+      call.committed = *committed;
       auto in_force = act_after_commit(call);
       if (!in_force && answer) return forward(in_force);
       return answer;
@@ -190,6 +204,8 @@ Result<void> Chain::act_after_commit(Call& call) {
 // One attempt up to its batch. A failure leaves nothing to commit but the use of the token.
 Result<Response> Chain::attempt(Lane& lane, Call& call) {
   call.after_commit.clear();
+  call.intent.reset();
+  call.seen = lane.revision();
   if (call.state != nullptr) call.txn.emplace(lane.reader(), *call.state->keyring, parts_.random);
   auto authorised = authorise(lane, call);
   if (call.state != nullptr && call.state->devices != nullptr) tell_request(call, authorised);
@@ -314,7 +330,7 @@ Result<void> Chain::authorise(Lane& lane, Call& call) {
   return {};
 }
 
-// 4 and 5. The backend's own work, then wrapping.
+// 4 to 6. The backend's own work, the lease of what it hands out, then wrapping.
 Result<Response> Chain::dispatch(Lane& lane, Call& call) {
   const logical::Request& request = call.request;
   if (call.mount == nullptr) {
@@ -346,7 +362,7 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
                        view ? &*view : nullptr,
                        parts_.clock,
                        parts_.random,
-                       narrowed(parts_.lease_limits, *call.mount),
+                       limits_of(parts_.lease_limits, *call.mount),
                        parts_.lease_limits,
                        {},
                        call.state == nullptr ? nullptr : &lane.decoded(),
@@ -356,9 +372,22 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
                       call.txn ? &*call.txn : nullptr,
                       call.who.token,
                       call.who.acl};
+  if (route->outside) {
+    auto recorded = record_intent(lane, call);
+    if (!recorded) return forward(recorded);
+    context.intend = [&](const logical::LeaseGrant& grant) {
+      return intend(lane, call, context, grant);
+    };
+    context.checkpoint = [&] { return checkpoint(lane, call); };
+  }
+  context.make_password = [&](std::string_view policy) {
+    return make_password(*call.txn, policy, parts_.random);
+  };
   auto response = (*handler)(context);
   call.wants_pool = context.wants_pool;
   if (!response) return response;
+  auto settled = settle(context, call, *response);
+  if (!settled) return forward(settled);
   response->mount_type = call.mount->type;
   const bool wrappable = response->status == 0 && !response->wrap && !response->plain &&
                          response->raw_content_type.empty() &&

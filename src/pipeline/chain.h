@@ -25,6 +25,11 @@ namespace rekey::pipeline {
 
 constexpr int kAttemptsMax = 20;  // of a request that loses races
 
+struct CallContext;
+
+// How long an outside effect may take until its request is taken to have died.
+constexpr base::Duration kIntentPatience = std::chrono::minutes(10);
+
 // Threads that may block, each with a lane of its own.
 class Pool {
  public:
@@ -39,6 +44,7 @@ struct ChainParts {
   storage::Store& store;
   audit::Log& record;
   Pool& pool;
+  Pool& outside_pool;  // for what waits for outside systems, so that nothing else waits with it
   const base::Clock& clock;
   base::Random& random;
   const base::Log& log;
@@ -62,6 +68,8 @@ class Chain {
 
  private:
   struct Call;
+  struct Described;
+  static void describe(const Call& call, const State* state, Described& described);
   base::Task<base::Result<logical::Response>> run_on_pool(Lane& lane, Call& call);
   base::Result<logical::Response> run_blocking(Lane& lane, Call& call);
   base::Task<base::Result<storage::Revision>> commit(Lane& lane, Call& call);
@@ -71,6 +79,14 @@ class Chain {
   base::Result<void> authorise(Lane& lane, Call& call);
   base::Result<logical::Response> dispatch(Lane& lane, Call& call);
   uint64_t microseconds_since(base::WallTime then) const;
+  base::Result<void> check_rate(const Call& call);
+  base::Result<void> check_lease_count(const Call& call);
+  base::Result<void> record_intent(Lane& lane, const Call& call);
+  base::Result<void> intend(Lane& lane, Call& call, CallContext& context,
+                            const logical::LeaseGrant& grant);
+  base::Result<void> checkpoint(Lane& lane, Call& call);
+  base::Result<void> settle(CallContext& context, Call& call, logical::Response& response);
+  void abandon_intent(Lane& lane, Call& call);
   base::Result<uint64_t> append_record(Lane& lane, const Call& call,
                                        const base::Result<logical::Response>& answer);
   static auditdev::RequestFacts facts_of(const Call& call,

@@ -8,6 +8,8 @@
 namespace rekey::pipeline {
 namespace {
 
+constexpr size_t kDisabledMountsAtOnce = 100;  // looked at in one turn of the clean-up
+
 using base::ErrorKind;
 using base::Json;
 using base::JsonObject;
@@ -215,6 +217,9 @@ base::Result<void> Keeper::open() {
   state->mounts = std::make_shared<const logical::MountTable>(std::move(*mounts));
   state->policies = std::make_shared<const PolicySet>(std::move(*policies));
   state->cutoffs = std::make_shared<const identity::CutoffTable>(std::move(*cutoffs));
+  auto quotas = QuotaSet::load(**reader, txn, nullptr);
+  if (!quotas) return forward(quotas);
+  state->quotas = std::make_shared<const QuotaSet>(std::move(*quotas));
   state->token_keys = std::make_shared<const identity::TokenKeys>(keyring->derive("token-hash"));
   state->hasher = std::make_shared<const audit::Hasher>(keyring->derive("audit-hash"));
   if (devices_ != nullptr) {
@@ -244,6 +249,8 @@ base::Result<void> Keeper::open() {
 
 void Keeper::close() {
   std::lock_guard lock(mutex_);
+  std::shared_ptr<const logical::MountTable> mounts;
+  if (const auto last = state_.get()) mounts = last->mounts;
   state_.publish(nullptr);
   std::latch let_go(static_cast<ptrdiff_t>(lanes_.size()));
   for (Lane* lane : lanes_) {
@@ -255,6 +262,9 @@ void Keeper::close() {
   let_go.wait();
   // No request can reach a device any more; their salts go with them.
   if (devices_ != nullptr) devices_->close_all();
+  if (mounts != nullptr) {
+    for (const auto& [path, mount] : mounts->rows()) mount->backend->forget_secrets();
+  }
   barrier_.seal();
 }
 
@@ -351,6 +361,44 @@ base::Result<uint64_t> Keeper::advance_epoch() {
   });
   if (!renewed) return forward(renewed);
   return epoch;
+}
+
+base::Result<void> Keeper::reload_quotas() {
+  return renew([&](State& next, storage::Reader& reader, barrier::Txn& txn) -> base::Result<void> {
+    auto quotas = QuotaSet::load(reader, txn, next.quotas.get());
+    if (!quotas) return forward(quotas);
+    next.quotas = std::make_shared<const QuotaSet>(std::move(*quotas));
+    return {};
+  });
+}
+
+base::Result<std::shared_ptr<const Mount>> Keeper::disabled_mount(barrier::Txn& txn,
+                                                                  std::string_view uuid) const {
+  auto row = txn.peek(std::string(kDisabledMountPrefix) + std::string(uuid));
+  if (!row) return forward(row);
+  if (!*row) return std::shared_ptr<const Mount>();
+  auto mount = parse_mount(**row);
+  if (!mount) return forward(mount);
+  mount->backend = catalog_.make(*mount);
+  if (mount->backend == nullptr) return std::shared_ptr<const Mount>();
+  return std::make_shared<const Mount>(std::move(*mount));
+}
+
+base::Result<std::vector<std::shared_ptr<const Mount>>> Keeper::disabled_mounts(
+    storage::Reader& reader, barrier::Txn& txn) const {
+  auto keys = reader.scan(kDisabledMountPrefix, "", kDisabledMountsAtOnce);
+  if (!keys) return forward(keys);
+  std::vector<std::shared_ptr<const Mount>> mounts;
+  for (const std::string& key : *keys) {
+    auto mount = disabled_mount(txn, std::string_view(key).substr(kDisabledMountPrefix.size()));
+    if (!mount) return forward(mount);
+    if (*mount != nullptr) mounts.push_back(std::move(*mount));
+  }
+  return mounts;
+}
+
+void Keeper::keep_disabled(barrier::Txn& txn, const Mount& mount) {
+  txn.put(std::string(kDisabledMountPrefix) + mount.uuid, describe(mount).dump());
 }
 
 }  // namespace rekey::pipeline

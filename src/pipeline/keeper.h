@@ -23,6 +23,8 @@
 namespace rekey::pipeline {
 
 constexpr std::string_view kMountPrefix = "core/mount/";
+constexpr std::string_view kPasswordPolicyPrefix = "core/password-policy/";
+constexpr std::string_view kDisabledMountPrefix = "core/disabled/";  // <uuid>
 constexpr std::string_view kClusterRow = "core/cluster";
 constexpr std::string_view kPolicyPrefix = "core/policy/";
 
@@ -71,6 +73,7 @@ class Keeper {
   base::Result<void> reload_mounts();
   base::Result<void> reload_policy(std::string_view name);
   base::Result<void> reload_cutoffs();
+  base::Result<void> reload_quotas();
   // Raises the store's epoch and takes it over: from here on the record vouches for it. The new
   // one.
   base::Result<uint64_t> advance_epoch();
@@ -80,6 +83,14 @@ class Keeper {
   base::Result<void> reload_settings();  // CORS, rotation of the key
 
   static base::Json describe(const logical::Mount& mount);  // a mount's row
+
+  // A mount that was disabled while it had leases, with its backend, until they are removed: its
+  // row is kept aside for that. Null where there is none. keep_disabled() writes that row.
+  base::Result<std::shared_ptr<const logical::Mount>> disabled_mount(barrier::Txn& txn,
+                                                                     std::string_view uuid) const;
+  static void keep_disabled(barrier::Txn& txn, const logical::Mount& mount);
+  base::Result<std::vector<std::shared_ptr<const logical::Mount>>> disabled_mounts(
+      storage::Reader& reader, barrier::Txn& txn) const;
 
  private:
   base::Result<void> add_missing_rows(storage::Reader& reader, const barrier::Keyring& keyring);

@@ -1,4 +1,4 @@
-// The last step of the chain: what the record keeps of a request.
+// What the record keeps of a request, and of what it is about to change outside.
 #include "base/codec.h"
 #include "crypto/digest.h"
 #include "pipeline/audited_headers.h"
@@ -36,12 +36,17 @@ uint64_t Chain::microseconds_since(base::WallTime then) const {
       std::chrono::duration_cast<std::chrono::microseconds>(parts_.clock.wall() - then).count());
 }
 
-// 7. What happened, as one entry of the record: never a value, only keyed hashes.
-Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
-                                      const Result<Response>& answer) {
-  const logical::Request& request = call.request;
-  const auto state = call.state != nullptr ? call.state : lane.state();
+// Who asks for what, from where: the same before an outside effect and after it.
+struct Chain::Described {
   audit::RecordInput input;
+  std::string fingerprint;
+  std::vector<auditdev::HeaderFact> headers;
+  std::vector<audit::RecordInput::Header> header_views;
+};
+
+void Chain::describe(const Call& call, const State* state, Described& described) {
+  const logical::Request& request = call.request;
+  audit::RecordInput& input = described.input;
   input.time = request.received;
   input.request_id = request.id;
   input.operation = logical::operation_name(call.operation);
@@ -56,25 +61,45 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
     add_token(*call.who.token, input);
   }
   input.deciding_rule = call.deciding_rule;
-  std::vector<auditdev::HeaderFact> headers;
-  std::vector<audit::RecordInput::Header> header_views;
   if (state != nullptr && state->audited_headers != nullptr) {
-    headers = audited_headers(request, state->audited_headers.get());
-    header_views = views_of(headers);
-    input.headers = header_views;
+    described.headers = audited_headers(request, state->audited_headers.get());
+    described.header_views = views_of(described.headers);
+    input.headers = described.header_views;
   }
   input.remote_address = request.origin.address;
   input.remote_port = request.origin.port;
   input.forwarded_address = request.origin.forwarded_for;
   input.user_agent = request.origin.user_agent;
-  std::string fingerprint;
   if (!request.origin.client_certificate_der.empty()) {
-    fingerprint =
+    described.fingerprint =
         base::hex_encode(crypto::as_bytes(crypto::sha256(request.origin.client_certificate_der)));
-    input.client_certificate = fingerprint;
+    input.client_certificate = described.fingerprint;
   }
   if (!request.data.is_null()) input.request.json = &request.data;
   input.request_bytes = request.body_bytes;
+}
+
+// 3a. Before an outside effect, durable before it happens. On a thread that may block.
+Result<void> Chain::record_intent(Lane& lane, const Call& call) {
+  Described described;
+  describe(call, call.state.get(), described);
+  described.input.type = "intent";
+  described.input.store_revision = barrier::store_age(call.state->epoch, lane.revision());
+  std::string& entry = lane.scratch();
+  audit::append_record(described.input, call.state->hasher.get(), entry);
+  auto index = parts_.record.append(entry, described.input.store_revision);
+  if (!index) return forward(index);
+  parts_.record.flush();
+  return parts_.record.wait_durable(*index + 1);
+}
+
+// 8. What happened, as one entry of the record: never a value, only keyed hashes.
+Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
+                                      const Result<Response>& answer) {
+  const auto state = call.state != nullptr ? call.state : lane.state();
+  Described described;
+  describe(call, state.get(), described);
+  audit::RecordInput& input = described.input;
   if (answer) {
     // Names aren't secrets, and there may be thousands: one hash over all of a list's answer.
     if (call.operation == logical::Operation::kList)
@@ -100,7 +125,7 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
   // nothing.
   const storage::Revision seen = call.committed != 0 ? call.committed : lane.revision();
   if (state != nullptr) input.store_revision = barrier::store_age(state->epoch, seen);
-  input.duration_us = microseconds_since(request.received);
+  input.duration_us = microseconds_since(call.request.received);
   std::string& entry = lane.scratch();
   audit::append_record(input, state == nullptr ? nullptr : state->hasher.get(), entry);
   return parts_.record.append(entry, input.store_revision);

@@ -16,6 +16,7 @@
 #include "logical/context.h"
 #include "logical/mount_table.h"
 #include "pipeline/device_table.h"
+#include "pipeline/quota.h"
 #include "pipeline/settings.h"
 #include "policy/policy.h"
 
@@ -28,6 +29,7 @@ struct State {
   std::shared_ptr<const logical::MountTable> mounts;
   std::shared_ptr<const PolicySet> policies;
   std::shared_ptr<const identity::CutoffTable> cutoffs;
+  std::shared_ptr<const QuotaSet> quotas;
   std::shared_ptr<const identity::TokenKeys> token_keys;
   std::shared_ptr<const audit::Hasher> hasher;            // of values in the record
   std::shared_ptr<const auditdev::DeviceSet> devices;     // Vault's audit devices; null: none

@@ -2,6 +2,7 @@
 // methods.
 #include <algorithm>
 
+#include "lease/lease_store.h"
 #include "logical/answer.h"
 #include "pipeline/call_context.h"
 #include "system/mount_view.h"
@@ -198,17 +199,29 @@ Result<Response> disable(Context& context, const SystemParts& parts, bool auth) 
                                      : "cannot unmount \"" + path + "\"");
   }
   call.txn->erase(row_of(path));
-  const bool cut = auth;
-  if (cut) {
+  // What it gave out is void at once. Removing it outside needs what the mount knows, so that is
+  // erased after it.
+  const bool leases = mount->backend->grants_leases();
+  const bool cut = auth || leases;
+  if (auth) {
     identity::CutoffTable::write(*call.txn, identity::CutoffTable::scope_of_mount(mount->accessor),
                                  identity::CutoffTable::Kind::kRevoked);
+    call.tokens().cut_prefix(path);
   }
-  context.after_commit.push_back([&parts, mount, cut]() -> Result<void> {
+  if (leases) {
+    lease::LeaseStore(*call.txn).cut_mount(mount->accessor, path);
+    pipeline::Keeper::keep_disabled(*call.txn, *mount);
+  }
+  context.after_commit.push_back([&parts, mount, cut, leases]() -> Result<void> {
     auto reloaded = parts.keeper.reload_mounts();
     if (!reloaded) return reloaded;
     if (cut) {
       auto cutoffs = parts.keeper.reload_cutoffs();
       if (!cutoffs) return cutoffs;
+    }
+    if (leases) {
+      parts.wake_removal();
+      return {};
     }
     return erase_rows(parts, mount->storage_prefix());
   });

@@ -181,6 +181,9 @@ SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
   add_metrics_routes();
   add_audit_routes();
   add_audited_header_routes();
+  add_lease_routes();
+  add_lease_queue_routes();
+  add_quota_routes();
 }
 
 }  // namespace rekey::system

@@ -3,6 +3,7 @@
 #include "audit/record.h"
 #include "crypto/ed25519.h"
 #include "identity/token_store.h"
+#include "lease/lease_store.h"
 #include "logical/openapi.h"
 
 namespace rekey::system {
@@ -191,7 +192,7 @@ Result<void> SealControl::check_age() {
                   {{"found", found}});
   auto raised = parts_.barrier.raise_epoch((anchored >> barrier::kEpochShift) + 1);
   if (!raised) return forward(raised);
-  return {};
+  return pause_leases();
 }
 
 // An entry of something that no request did. Durable when it returns.
@@ -268,6 +269,22 @@ Result<void> SealControl::note_version() {
   if (!batch) return forward(batch);
   auto committed = parts_.store.commit_and_wait(std::move(*batch));
   if (!committed) return forward(committed);
+  return {};
+}
+
+// What was renewed after the copy was taken looks as if it had ended. Before anything is served.
+Result<void> SealControl::pause_leases() {
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  barrier::Txn txn(**reader, *parts_.barrier.keyring(), parts_.random);
+  lease::pause(txn, "an older store was put back", parts_.clock.wall());
+  auto batch = txn.take_batch();
+  if (!batch) return forward(batch);
+  auto committed = parts_.store.commit_and_wait(std::move(*batch));
+  if (!committed) return forward(committed);
+  parts_.log.warn("system",
+                  "the store is older than the record: leases that look ended are not removed "
+                  "outside until sys/leases/resume is written");
   return {};
 }
 

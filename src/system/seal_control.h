@@ -103,6 +103,7 @@ class SealControl {
   base::Result<void> check_age();
   base::Result<void> record_event(std::string_view what, std::string_view found);
   base::Result<void> note_version();
+  base::Result<void> pause_leases();
   base::Result<std::string> make_root_token(std::string_view wanted);
 
   SealControlParts parts_;

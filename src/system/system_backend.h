@@ -13,6 +13,7 @@
 #include "logical/route.h"
 #include "pipeline/in_flight.h"
 #include "pipeline/keeper.h"
+#include "pipeline/removal.h"
 #include "storage/store.h"
 #include "system/seal_control.h"
 
@@ -20,7 +21,7 @@ namespace rekey::system {
 
 class BackupControl;
 
-inline constexpr std::string_view kPasswordPolicyPrefix = "core/password-policy/";
+using pipeline::kPasswordPolicyPrefix;
 inline constexpr std::string_view kTokenRows = "token/id/";  // one for each service token
 
 struct SystemParts {
@@ -40,9 +41,14 @@ struct SystemParts {
   base::WallTime started{};
   // All of this server's; on a thread that may block. Not set where there is no network.
   std::function<std::vector<pipeline::RequestInFlight>()> in_flight;
+  logical::Limits lease_limits;
   base::Json configuration;  // without secrets, for sys/config/state/sanitized
   std::string metrics_prefix = "vault";
   BackupControl* backups = nullptr;
+  pipeline::Removal* removal = nullptr;  // null where nothing runs in the background
+  void wake_removal() const {
+    if (removal != nullptr) removal->wake();
+  }
   std::function<void(base::MetricsPage&)> metrics;  // adds what the whole server knows of itself
 };
 
@@ -76,6 +82,12 @@ class SystemBackend final : public logical::Backend {
   void add_config_routes();  // config/cors, config/ui/headers, config/state/sanitized
   void add_host_routes();    // host-info, in-flight-req, version-history, specs/openapi ...
   void add_logger_routes();
+  // leases/*, and their older names
+  void add_lease_routes();
+  // leases/queue, retry, resume, revoke-scope
+  void add_lease_queue_routes();
+  // quotas/*
+  void add_quota_routes();
 
   SystemParts parts_;
   logical::RouteTable routes_;

@@ -5,6 +5,7 @@
 #include "api/vault/cors.h"
 #include "api/vault/render.h"
 #include "api/vault/translate.h"
+#include "pipeline/quota.h"
 
 namespace rekey::api::vault {
 
@@ -79,7 +80,12 @@ void Handler::answer(Call& call, base::Result<logical::Response> result) {
     parts_.log.error("api", "a request failed",
                      {{"request_id", call.request.id}, {"error", error.describe()}});
   }
-  reply(call, render_error(error));
+  net::Response http = render_error(error);
+  using pipeline::kRetryAfterDetail;
+  if (error.kind() == ErrorKind::kLimited && error.detail().starts_with(kRetryAfterDetail)) {
+    http.headers += "Retry-After: " + error.detail().substr(kRetryAfterDetail.size()) + "\r\n";
+  }
+  reply(call, std::move(http));
 }
 
 void Handler::reply(Call& call, net::Response response) {

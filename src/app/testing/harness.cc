@@ -6,6 +6,7 @@
 #include "app/backends.h"
 #include "base/check.h"
 #include "base/codec.h"
+#include "identity/token_store.h"
 
 namespace rekey::app::testing {
 
@@ -57,6 +58,12 @@ Harness::Harness(storage::Store& store, Options options)
   keeper_->use_devices(*devices_);
   seal_control_ = std::make_unique<system::SealControl>(system::SealControlParts{
       store_, *barrier_, seal_, *keeper_, *record_, clock_, random_, log_});
+  removal_ = std::make_unique<pipeline::Removal>(pipeline::RemovalParts{.store = store_,
+                                                                        .keeper = *keeper_,
+                                                                        .record = *record_,
+                                                                        .clock = clock_,
+                                                                        .random = random_,
+                                                                        .log = log_});
   add_backends(catalog_, {.keeper = *keeper_,
                           .catalog = catalog_,
                           .seal_control = *seal_control_,
@@ -73,7 +80,7 @@ Harness::Harness(storage::Store& store, Options options)
   sealed_sys->type = "system";
   sealed_sys->backend = catalog_.make(*sealed_sys);
   chain_ = std::make_unique<pipeline::Chain>(pipeline::ChainParts{
-      *keeper_, store_, *record_, *pool_, clock_, random_, log_, sealed_sys, {}});
+      *keeper_, store_, *record_, *pool_, *pool_, clock_, random_, log_, sealed_sys, {}});
   for (size_t i = 0; i < options.lanes; i++) add_lane();
 }
 
@@ -181,26 +188,34 @@ bool Harness::step_any_lane() {
   return false;
 }
 
+// Nothing is posted: the pool and the record have something to do.
+void Harness::wait_for_others() {
+  if (stepped_) {
+    step_pool();
+    record_->commit_step();
+    return;
+  }
+  // The record's own thread is at work; its listener posts when it is done.
+  record_->flush();
+  std::this_thread::sleep_for(std::chrono::microseconds(20));
+}
+
 void Harness::pump() {
   while (true) {
     if (step_any_lane()) continue;
     if (in_flight_ == 0) return;
-    if (stepped_) {
-      step_pool();
-      record_->commit_step();
-      continue;
-    }
-    // The record's own thread is at work; its listener posts when it is done.
-    record_->flush();
-    std::this_thread::sleep_for(std::chrono::microseconds(20));
+    wait_for_others();
   }
 }
 
+// Until its own answer is there: a request may be asked while another is being handled.
 Harness::Answer Harness::ask(const Ask& ask) {
   std::optional<Answer> answer;
   begin(ask, [&](Answer given) { answer.emplace(std::move(given)); });
-  pump();
-  REKEY_CHECK(answer.has_value());
+  while (!answer) {
+    if (!step_any_lane() && !answer) wait_for_others();
+  }
+  if (in_flight_ == 0) pump();
   return std::move(*answer);
 }
 
@@ -233,6 +248,26 @@ base::Result<system::SealStatus> Harness::try_unseal() { return seal_control_->u
 void Harness::unseal() {
   auto status = try_unseal();
   REKEY_CHECK(status.has_value() && !status->sealed);
+}
+
+void Harness::sweep_tokens() {
+  bool more = true;
+  while (more) {
+    const auto state = keeper_->state().get();
+    auto reader = store_.open_reader();
+    REKEY_CHECK(state != nullptr && reader.has_value());
+    barrier::Txn txn(**reader, *state->keyring, random_);
+    auto expired = identity::sweep_expired(txn, clock_.wall(), 100);
+    auto revoked = identity::sweep_revoked(txn, 100);
+    auto cut = identity::sweep_cut(**reader, txn, 100);
+    REKEY_CHECK(expired && revoked && cut);
+    more = *expired || *revoked || *cut;
+    if (!txn.has_writes()) break;
+    auto batch = txn.take_batch();
+    REKEY_CHECK(batch.has_value());
+    REKEY_CHECK(store_.commit_and_wait(std::move(*batch)).has_value());
+    REKEY_CHECK(keeper_->reload_cutoffs().has_value());
+  }
 }
 
 std::string Harness::make_token(const std::vector<std::string>& policies, const std::string& more,

@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "pipeline/chain.h"
 #include "pipeline/keeper.h"
+#include "pipeline/removal.h"
 #include "storage/store.h"
 #include "system/seal_control.h"
 
@@ -84,6 +85,10 @@ class Harness {
   audit::Log& record() { return *record_; }
   pipeline::Keeper& keeper() { return *keeper_; }
   pipeline::DeviceTable& devices() { return *devices_; }
+  pipeline::Removal& removal() { return *removal_; }  // not started: run_due()
+  pipeline::Catalog& catalog() { return catalog_; }
+  // What Upkeep does about tokens, until nothing is left to do.
+  void sweep_tokens();
   system::SealControl& seal_control() { return *seal_control_; }
 
  private:
@@ -93,6 +98,7 @@ class Harness {
   void add_lane();
   void post(size_t lane, Work work);
   bool step_any_lane();
+  void wait_for_others();
 
   storage::Store& store_;
   const bool stepped_;
@@ -108,6 +114,7 @@ class Harness {
   std::unique_ptr<pipeline::DeviceTable> devices_;
   std::unique_ptr<pipeline::Keeper> keeper_;
   std::unique_ptr<system::SealControl> seal_control_;
+  std::unique_ptr<pipeline::Removal> removal_;
   std::unique_ptr<TestPool> pool_;
   std::unique_ptr<pipeline::Chain> chain_;
   std::vector<std::unique_ptr<pipeline::Lane>> lanes_;

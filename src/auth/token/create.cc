@@ -289,8 +289,7 @@ Result<Response> seal_batch(const CallContext& context, const Token& parent, Tok
   token.renewable = false;
   token.issued_at = context.lane.revision();
   if (!token.orphan) {
-    token.ancestors = parent.ancestors;
-    token.ancestors.insert(token.ancestors.begin(), parent.id);
+    token.hang_below(parent);
     token.hash = parent.hash;  // the row without which it is void
   }
   auto sealed = pipeline::seal_batch_token(*context.state, token, context.random);
