@@ -80,7 +80,9 @@ class Database:
         with open(f"{self.folder}/log", encoding="utf-8", errors="replace") as f:
             raise RuntimeError(f"{self.user} did not start: {f.read()[-2000:]}")
 
-    def stop(self, how=signal.SIGINT):
+    def stop(self, how=None):
+        # PostgreSQL's fast shutdown is SIGINT; the others don't take that for one.
+        how = how or (signal.SIGINT if self.user == "postgres" else signal.SIGTERM)
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
             try:
