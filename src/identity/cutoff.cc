@@ -16,6 +16,9 @@ std::string CutoffTable::scope_of_role(std::string_view mount_accessor, std::str
 std::string CutoffTable::scope_of_entity(std::string_view entity_id) {
   return "entity:" + std::string(entity_id);
 }
+std::string CutoffTable::scope_of_alias(std::string_view alias_id) {
+  return "alias:" + std::string(alias_id);
+}
 std::string CutoffTable::scope_of_prefix(std::string_view path) {
   return std::string(kPrefixScope) + std::string(path);
 }
@@ -83,9 +86,12 @@ bool CutoffTable::revokes(const Token& token) const {
   if (cut(scope_of_token(token.id))) return true;
   if (!token.mount_accessor.empty()) {
     if (cut(scope_of_mount(token.mount_accessor))) return true;
-    if (!token.role.empty() && cut(scope_of_role(token.mount_accessor, token.role))) return true;
+    for (const std::string* role : {&token.role, &token.login_role}) {
+      if (!role->empty() && cut(scope_of_role(token.mount_accessor, *role))) return true;
+    }
   }
   if (!token.entity_id.empty() && cut(scope_of_entity(token.entity_id))) return true;
+  if (!token.alias_id.empty() && cut(scope_of_alias(token.alias_id))) return true;
   if (cuts_path(token.path, token.issued_at)) return true;
   for (size_t i = 0; i < token.ancestors.size(); i++) {
     const Cutoff* cutoff = find(scope_of_token(token.ancestors[i]));

@@ -1,10 +1,10 @@
 // Revocation by cut-off: one row says "everything of this scope issued before revision n is void".
 //
-// A token names the scopes that it hangs from (each ancestor, its auth mount, role, entity, and the
-// path that made it); checking it compares a handful of integers in memory, so revoking the parent
-// of a million tokens costs one write. A token can also be detached: what hangs below it no longer
-// hangs from what is above it (revoke-orphan). Leases (lease/lease.h) hang from the same scopes.
-// The table is an immutable snapshot, swapped whole; rows are in docs/formats/lease.md.
+// A token names the scopes that it hangs from (each ancestor, its auth mount, role, entity, alias,
+// and the path that made it); checking it compares a handful of integers in memory, so revoking the
+// parent of a million tokens costs one write. A token can also be detached: what hangs below it no
+// longer hangs from what is above it (revoke-orphan). Leases (lease/lease.h) hang from the same
+// scopes. The table is an immutable snapshot, swapped whole; rows are in docs/formats/lease.md.
 #pragma once
 
 #include <map>
@@ -39,6 +39,7 @@ class CutoffTable {
   static std::string scope_of_mount(std::string_view accessor);
   static std::string scope_of_role(std::string_view mount_accessor, std::string_view role);
   static std::string scope_of_entity(std::string_view entity_id);
+  static std::string scope_of_alias(std::string_view alias_id);
   static std::string scope_of_prefix(std::string_view path);  // "auth/userpass/": ends in '/'
   // Buffers the row that revokes or detaches `scope`; in force once committed and loaded.
   static void write(barrier::Txn& txn, std::string_view scope, Kind kind);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "crypto/digest.h"
 #include "logical/context.h"
 #include "logical/request.h"
@@ -33,8 +34,10 @@ struct Token {
   std::string mount_accessor;         // of the auth mount that made it
   std::vector<std::pair<std::string, std::string>> meta;
   std::string display_name;
-  std::string role;
+  std::string role;        // token role that it was made by
+  std::string login_role;  // role of the auth method that it logged in by
   std::string entity_id;
+  std::string alias_id;  // by which it logged in
   logical::TokenType type = logical::TokenType::kService;
   int64_t num_uses = 0;        // 0: unlimited; -1: used up, waiting for its last request
   int64_t created_s = 0;       // seconds since 1970
@@ -42,12 +45,14 @@ struct Token {
   int64_t expires_s = 0;       // 0: never
   int64_t explicit_max_ttl_s = 0;
   int64_t period_s = 0;
+  int64_t max_ttl_s = 0;  // of the role it logged in by; 0: the mount's
   int64_t last_renewal_s = 0;
   bool renewable = true;
   bool orphan = true;
   std::vector<std::string> bound_cidrs;
   std::vector<std::string> ancestors;       // ids, the parent first; empty for an orphan
   std::vector<std::string> ancestor_paths;  // that made each of them, in the same order
+  base::JsonObject internal;                // what its auth method wants back when it is renewed
   uint64_t issued_at = 0;                   // store revision that was seen when it was made
   std::string hash;                         // filled in on reading: the name of its row
 
@@ -75,10 +80,5 @@ class TokenKeys {
  private:
   crypto::HmacSha256 hmac_;
 };
-
-// Whether `address` (v4 or v6) lies in one of `cidrs`; an empty list takes every address.
-bool address_allowed(std::string_view address, const std::vector<std::string>& cidrs);
-// "10.0.0.0/8", "::1", "10.1.2.3": checked and returned in canonical form.
-base::Result<std::string> parse_cidr(std::string_view text);
 
 }  // namespace rekey::identity

@@ -35,10 +35,12 @@ struct Mount {
   std::shared_ptr<const Backend> backend;
 
   bool is_auth() const { return path.starts_with("auth/"); }
-  // Cubbyholes lie beside the tokens that they end with; everything else under its mount's own
-  // UUID.
+  // Cubbyholes lie beside the tokens that they end with, entities where the pipeline finds them;
+  // everything else under its mount's own UUID.
   std::string storage_prefix() const {
-    return type == "cubbyhole" ? "token/cubbyhole/" : "m/" + uuid + "/";
+    if (type == "cubbyhole") return "token/cubbyhole/";
+    if (type == "identity") return "identity/";
+    return "m/" + uuid + "/";
   }
 };
 
@@ -58,6 +60,18 @@ struct Limits {
   base::Duration default_lease_ttl = std::chrono::hours(768);
   base::Duration max_lease_ttl = std::chrono::hours(768);
 };
+
+// `limits` within the mount's own.
+inline Limits narrowed(Limits limits, const Mount& mount) {
+  if (mount.default_lease_ttl.count() > 0) limits.default_lease_ttl = mount.default_lease_ttl;
+  if (mount.max_lease_ttl.count() > 0) limits.max_lease_ttl = mount.max_lease_ttl;
+  if (limits.default_lease_ttl > limits.max_lease_ttl) {
+    limits.default_lease_ttl = limits.max_lease_ttl;
+  }
+  return limits;
+}
+
+class Lockout;
 
 struct Context {
   const Request& request;
@@ -94,6 +108,7 @@ struct Context {
   std::function<base::Result<void>()> checkpoint = {};
   // A password by the policy with this name (sys/policies/password); empty: the usual one.
   std::function<base::Result<std::string>(std::string_view policy)> make_password = {};
+  Lockout* lockout = nullptr;  // of names that log in with passwords; never null in a request
 };
 
 }  // namespace rekey::logical

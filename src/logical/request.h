@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "logical/login.h"
 
 namespace rekey::logical {
 
@@ -86,7 +87,8 @@ struct LeaseGrant {
 };
 
 struct Response {
-  std::string data;  // the text of a JSON object; empty when there is none
+  std::string data;            // the text of a JSON object; empty when there is none
+  std::optional<Login> login;  // of a login handler; the pipeline makes `auth` of it
   std::optional<Auth> auth;
   std::optional<WrapInfo> wrap;
   std::optional<LeaseGrant> lease;  // by an engine; the pipeline fills in the next three

@@ -160,6 +160,12 @@ class Backend {
 
   // The server is being sealed: what it keeps in memory from behind the barrier has to go.
   virtual void forget_secrets() const {}
+
+  // Of an auth method: whether a token that it let in may be renewed, and what its role grants now.
+  // Nothing: what it was given at first. A failure is the answer to the renewal. `context` has the
+  // auth mount's part of the store.
+  virtual base::Result<std::optional<TokenParams>> renew_login(Context& context,
+                                                               const Renewal& renewal) const;
 };
 
 }  // namespace rekey::logical

@@ -1,6 +1,7 @@
 #include "pipeline/authenticate.h"
 
 #include "base/codec.h"
+#include "logical/cidr.h"
 
 namespace rekey::pipeline {
 namespace {
@@ -31,9 +32,38 @@ base::Result<std::shared_ptr<const Token>> read_token(Lane& lane, KnownToken& kn
   auto token = identity::decode_token(**text);
   if (!token) return forward(token);
   token->hash = hash;
-  known = KnownToken{std::string(hash), revision, std::make_shared<const Token>(std::move(*token)),
-                     0, nullptr};
+  known =
+      KnownToken{std::string(hash), revision, std::make_shared<const Token>(std::move(*token)), 0,
+                 nullptr,           {}};
   return known.token;
+}
+
+// Whether what was found out about the token's rights still holds.
+base::Result<bool> rights_current(Lane& lane, const KnownToken& known, const State& state) {
+  if (known.rights == nullptr || known.policy_generation != state.policy_generation) return false;
+  for (const auto& [key, revision] : known.rows) {
+    auto row = lane.reader().get(key);
+    if (!row) return forward(row);
+    if ((*row ? (*row)->revision : 0) != revision) return false;
+  }
+  return true;
+}
+
+base::Result<void> renew_rights(Lane& lane, KnownToken& known, const State& state,
+                                barrier::Txn& txn) {
+  known.rights = nullptr;
+  known.rows.clear();
+  std::vector<std::string> keys;
+  auto rights = rights_of(state, txn, *known.token, &keys);
+  if (!rights) return forward(rights);
+  for (std::string& key : keys) {
+    auto row = lane.reader().get(key);
+    if (!row) return forward(row);
+    known.rows.emplace_back(std::move(key), *row ? (*row)->revision : 0);
+  }
+  known.rights = std::move(*rights);
+  known.policy_generation = state.policy_generation;
+  return {};
 }
 
 }  // namespace
@@ -43,7 +73,7 @@ base::Result<void> check_usable(const State& state, const Token& token, std::str
   if (token.expired(now)) return refused("the token is expired");
   if (state.cutoffs->revokes(token)) return refused("the token was revoked by a cut-off");
   if (token.num_uses < 0) return refused("the token is used up");
-  if (!identity::address_allowed(address, token.bound_cidrs)) {
+  if (!logical::address_allowed(address, token.bound_cidrs)) {
     return refused("the token is bound to other addresses");
   }
   return {};
@@ -61,8 +91,9 @@ base::Result<Authenticated> authenticate(Lane& lane, const State& state, barrier
     if (!usable) return forward(usable);
     auto hangs = check_parent(lane.reader(), *opened);
     if (!hangs) return forward(hangs);
-    auto token = std::make_shared<const Token>(std::move(*opened));
-    return Authenticated{token, compile_acl(state, *token)};
+    auto rights = rights_of(state, txn, *opened);
+    if (!rights) return forward(rights);
+    return Authenticated{std::make_shared<const Token>(std::move(*opened)), std::move(*rights)};
   }
   const std::string hash = state.token_keys->hash(token_text);
   KnownToken& known = lane.slot(hash);
@@ -70,21 +101,40 @@ base::Result<Authenticated> authenticate(Lane& lane, const State& state, barrier
   if (!token) return forward(token);
   auto usable = check_usable(state, **token, address, now);
   if (!usable) return forward(usable);
-  if (known.acl == nullptr || known.policy_generation != state.policy_generation) {
-    known.acl = compile_acl(state, **token);
-    known.policy_generation = state.policy_generation;
+  auto current = rights_current(lane, known, state);
+  if (!current) return forward(current);
+  if (!*current) {
+    auto renewed = renew_rights(lane, known, state, txn);
+    if (!renewed) return forward(renewed);
   }
-  return Authenticated{*token, known.acl};
+  return Authenticated{*token, known.rights};
 }
 
-std::shared_ptr<const policy::Acl> compile_acl(const State& state, const Token& token) {
+base::Result<std::shared_ptr<const Rights>> rights_of(const State& state, barrier::Txn& txn,
+                                                      const Token& token,
+                                                      std::vector<std::string>* rows) {
+  auto rights = std::make_shared<Rights>();
+  rights->policies = token.policies;
+  if (!token.entity_id.empty()) {
+    auto standing = identity::find_standing(txn, token.entity_id, rows);
+    if (!standing) return forward(standing);
+    if (*standing == nullptr) return refused("the token's entity is gone");
+    if ((*standing)->entity.disabled) return refused("the token's entity is disabled");
+    rights->standing = std::move(*standing);
+    rights->identity_policies = rights->standing->policies;
+    for (const std::string& name : rights->identity_policies) {
+      identity::add_sorted(rights->policies, name);
+    }
+  }
   std::vector<std::shared_ptr<const policy::Policy>> policies;
-  for (const std::string& name : token.policies) {
+  for (const std::string& name : rights->policies) {
     // A policy that doesn't exist (any more) grants nothing.
     const auto found = state.policies->find(name);
     if (found != state.policies->end()) policies.push_back(found->second);
   }
-  return policy::Acl::compile(policies, nullptr);
+  rights->acl = policy::Acl::compile(
+      policies, rights->standing == nullptr ? nullptr : &rights->standing->names);
+  return rights;
 }
 
 base::Result<std::string> seal_batch_token(const State& state, const Token& token,
@@ -112,12 +162,13 @@ base::Result<Token> open_batch_token(const State& state, std::string_view text) 
   return token;
 }
 
-logical::Caller caller_of(const Token& token) {
+logical::Caller caller_of(const Authenticated& who) {
+  const Token& token = *who.token;
   return {.token_id = token.id,
           .accessor = token.accessor,
           .display_name = token.display_name,
           .entity_id = token.entity_id,
-          .policies = token.policies,
+          .policies = who.rights->policies,
           .root = token.is_root(),
           .authenticated = true};
 }

@@ -21,15 +21,19 @@ namespace rekey::pipeline {
 
 struct Authenticated {
   std::shared_ptr<const identity::Token> token;
-  std::shared_ptr<const policy::Acl> acl;
+  std::shared_ptr<const Rights> rights;
 };
 
 base::Result<Authenticated> authenticate(Lane& lane, const State& state, barrier::Txn& txn,
                                          std::string_view token_text, std::string_view address,
                                          base::WallTime now);
 
-// The same token and rules for what is asked about another token (sys/capabilities).
-std::shared_ptr<const policy::Acl> compile_acl(const State& state, const identity::Token& token);
+// What `token` may do, also for what is asked about another token (sys/capabilities). The keys of
+// the rows it depends on are added to `rows`, if given. Failure: kUnauthenticated where the token's
+// entity is gone or disabled.
+base::Result<std::shared_ptr<const Rights>> rights_of(const State& state, barrier::Txn& txn,
+                                                      const identity::Token& token,
+                                                      std::vector<std::string>* rows = nullptr);
 
 // Whether a token that was found may still be used at `now` from `address`.
 base::Result<void> check_usable(const State& state, const identity::Token& token,
@@ -43,6 +47,7 @@ base::Result<std::string> seal_batch_token(const State& state, const identity::T
 base::Result<void> check_parent(storage::Reader& reader, const identity::Token& token);
 base::Result<identity::Token> open_batch_token(const State& state, std::string_view text);
 
-logical::Caller caller_of(const identity::Token& token);
+// Views into `who`.
+logical::Caller caller_of(const Authenticated& who);
 
 }  // namespace rekey::pipeline

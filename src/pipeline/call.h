@@ -30,6 +30,7 @@ struct Chain::Call {
   std::optional<barrier::Txn> txn;
   Authenticated who;
   logical::Caller caller;
+  std::shared_ptr<const identity::Token> granted;  // by a login
   std::string deciding_rule;
   bool allowed = false;  // by that rule
   // Audit devices that were told of the request and will be told of the answer; null: none.

@@ -7,6 +7,7 @@
 #include "barrier/txn.h"
 #include "identity/token_store.h"
 #include "logical/context.h"
+#include "pipeline/authenticate.h"
 #include "pipeline/lane.h"
 #include "pipeline/state.h"
 
@@ -14,10 +15,11 @@ namespace rekey::pipeline {
 
 struct CallContext : logical::Context {
   Lane& lane;
-  std::shared_ptr<const State> state;            // null only while sealed
-  barrier::Txn* txn = nullptr;                   // null only while sealed
-  std::shared_ptr<const identity::Token> token;  // the caller's; null without one
-  std::shared_ptr<const policy::Acl> acl;        // the caller's
+  std::shared_ptr<const State> state;              // null only while sealed
+  barrier::Txn* txn = nullptr;                     // null only while sealed
+  std::shared_ptr<const identity::Token> token;    // the caller's; null without one
+  std::shared_ptr<const Rights> rights;            // the caller's
+  std::shared_ptr<const identity::Token> granted;  // what a login got; for the record
 
   // The pipeline makes nothing but CallContexts.
   static CallContext& of(logical::Context& context) { return static_cast<CallContext&>(context); }

@@ -6,6 +6,7 @@
 #include "pipeline/call.h"
 #include "pipeline/call_context.h"
 #include "pipeline/leasing.h"
+#include "pipeline/login.h"
 #include "pipeline/wrapping.h"
 
 namespace rekey::pipeline {
@@ -214,6 +215,7 @@ Result<Response> Chain::attempt(Lane& lane, Call& call) {
   // Asking what anybody may ask isn't a use.
   const bool open = call.match.route != nullptr && call.match.route->unauthenticated;
   const bool counted = !open && call.who.token != nullptr && call.who.token->num_uses > 0;
+  if (!answer) call.granted = nullptr;
   if (!answer && call.txn) {
     call.txn.emplace(lane.reader(), *call.state->keyring, parts_.random);
     call.after_commit.clear();
@@ -264,12 +266,37 @@ Result<void> Chain::route(Lane& lane, Call& call) {
   return {};
 }
 
+CallContext Chain::context_of(Lane& lane, Call& call, const logical::Fields& fields,
+                              barrier::View* view) {
+  CallContext context{{call.request,
+                       fields,
+                       *call.mount,
+                       call.caller,
+                       view,
+                       parts_.clock,
+                       parts_.random,
+                       logical::narrowed(parts_.lease_limits, *call.mount),
+                       parts_.lease_limits,
+                       {},
+                       call.state == nullptr ? nullptr : &lane.decoded(),
+                       call.on_pool},
+                      lane,
+                      call.state,
+                      call.txn ? &*call.txn : nullptr,
+                      call.who.token,
+                      call.who.rights,
+                      nullptr};
+  context.lockout = &lockout_;
+  return context;
+}
+
 // 2 and 3. Who asks, and may they.
 Result<void> Chain::authorise(Lane& lane, Call& call) {
   const logical::Request& request = call.request;
   const logical::Route* route = call.match.route;
   call.who = {};
   call.caller = {};
+  call.granted = nullptr;
   call.deciding_rule.clear();
   call.allowed = false;
   if (call.state == nullptr) return {};  // only what is served while sealed gets here
@@ -280,7 +307,7 @@ Result<void> Chain::authorise(Lane& lane, Call& call) {
                             parts_.clock.wall());
     if (who) {
       call.who = std::move(*who);
-      call.caller = caller_of(*call.who.token);
+      call.caller = caller_of(call.who);
     } else if (!open) {
       return forward(who);
     }
@@ -292,32 +319,17 @@ Result<void> Chain::authorise(Lane& lane, Call& call) {
     auto fields = logical::RouteTable::read_fields(call.match, base::Json());
     if (fields) {
       barrier::View view(*call.txn, call.mount->storage_prefix());
-      CallContext context{{request,
-                           *fields,
-                           *call.mount,
-                           call.caller,
-                           &view,
-                           parts_.clock,
-                           parts_.random,
-                           parts_.lease_limits,
-                           parts_.lease_limits,
-                           {},
-                           &lane.decoded(),
-                           call.on_pool},
-                          lane,
-                          call.state,
-                          &*call.txn,
-                          call.who.token,
-                          call.who.acl};
+      CallContext context = context_of(lane, call, *fields, &view);
       auto there = route->exists(context);
       if (!there) return forward(there);
       if (!*there) call.operation = Operation::kCreate;
     }
   }
-  const policy::Decision decision = call.who.acl->decide({.path = request.path,
-                                                          .needed = capability_for(call.operation),
-                                                          .parameters = request.data.as_object(),
-                                                          .wrap_ttl = request.wrap_ttl});
+  const policy::Decision decision =
+      call.who.rights->acl->decide({.path = request.path,
+                                    .needed = capability_for(call.operation),
+                                    .parameters = request.data.as_object(),
+                                    .wrap_ttl = request.wrap_ttl});
   if (!decision.policy.empty()) {
     call.deciding_rule.append(decision.policy).append(" ").append(decision.pattern);
   }
@@ -330,7 +342,7 @@ Result<void> Chain::authorise(Lane& lane, Call& call) {
   return {};
 }
 
-// 4 to 6. The backend's own work, the lease of what it hands out, then wrapping.
+// 4 to 6. The backend's own work, a login's token or the lease of what it hands out, then wrapping.
 Result<Response> Chain::dispatch(Lane& lane, Call& call) {
   const logical::Request& request = call.request;
   if (call.mount == nullptr) {
@@ -355,23 +367,7 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
   if (!fields) return forward(fields);
   std::optional<barrier::View> view;
   if (call.txn) view.emplace(*call.txn, call.mount->storage_prefix());
-  CallContext context{{request,
-                       *fields,
-                       *call.mount,
-                       call.caller,
-                       view ? &*view : nullptr,
-                       parts_.clock,
-                       parts_.random,
-                       limits_of(parts_.lease_limits, *call.mount),
-                       parts_.lease_limits,
-                       {},
-                       call.state == nullptr ? nullptr : &lane.decoded(),
-                       call.on_pool},
-                      lane,
-                      call.state,
-                      call.txn ? &*call.txn : nullptr,
-                      call.who.token,
-                      call.who.acl};
+  CallContext context = context_of(lane, call, *fields, view ? &*view : nullptr);
   if (route->outside) {
     auto recorded = record_intent(lane, call);
     if (!recorded) return forward(recorded);
@@ -389,6 +385,11 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
   auto settled = settle(context, call, *response);
   if (!settled) return forward(settled);
   response->mount_type = call.mount->type;
+  if (response->login) {
+    auto granted = grant_login(context, *response);
+    if (!granted) return forward(granted);
+    call.granted = context.granted;
+  }
   const bool wrappable = response->status == 0 && !response->wrap && !response->plain &&
                          response->raw_content_type.empty() &&
                          (!response->data.empty() || response->auth);

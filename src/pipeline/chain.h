@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/task.h"
+#include "logical/lockout.h"
 #include "logical/request.h"
 #include "pipeline/keeper.h"
 #include "pipeline/lane.h"
@@ -87,6 +88,8 @@ class Chain {
   base::Result<void> checkpoint(Lane& lane, Call& call);
   base::Result<void> settle(CallContext& context, Call& call, logical::Response& response);
   void abandon_intent(Lane& lane, Call& call);
+  CallContext context_of(Lane& lane, Call& call, const logical::Fields& fields,
+                         barrier::View* view);
   base::Result<uint64_t> append_record(Lane& lane, const Call& call,
                                        const base::Result<logical::Response>& answer);
   static auditdev::RequestFacts facts_of(const Call& call,
@@ -95,6 +98,7 @@ class Chain {
   void tell_response(const Call& call, const base::Result<logical::Response>& answer);
 
   ChainParts parts_;
+  logical::Lockout lockout_;
 };
 
 }  // namespace rekey::pipeline

@@ -10,9 +10,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "audit/log.h"
 #include "base/snapshot.h"
+#include "identity/standing.h"
 #include "identity/token.h"
 #include "logical/decoded_rows.h"
 #include "pipeline/counters.h"
@@ -22,14 +25,23 @@
 
 namespace rekey::pipeline {
 
-// A token that was read, checked against the revision of its row at each use, and the Acl compiled
-// for it, good as long as no policy changed.
+// What a token may do: by its own policies and those of its entity and its entity's groups.
+struct Rights {
+  std::vector<std::string> policies;  // all of them, sorted
+  std::vector<std::string> identity_policies;
+  std::shared_ptr<const identity::Standing> standing;  // null without an entity
+  std::shared_ptr<const policy::Acl> acl;
+};
+
+// A token that was read, checked against the revision of its row at each use, and what it may do,
+// good as long as no policy changed and the rows of its entity and groups are as they were.
 struct KnownToken {
   std::string hash;
   storage::Revision revision = 0;
   std::shared_ptr<const identity::Token> token;
   uint64_t policy_generation = 0;
-  std::shared_ptr<const policy::Acl> acl;
+  std::shared_ptr<const Rights> rights;
+  std::vector<std::pair<std::string, storage::Revision>> rows;  // 0: there was none
 };
 
 class Lane {

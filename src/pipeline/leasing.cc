@@ -59,12 +59,7 @@ Result<void> hold(CallContext& context) {
 }  // namespace
 
 logical::Limits limits_of(logical::Limits limits, const logical::Mount& mount) {
-  if (mount.default_lease_ttl.count() > 0) limits.default_lease_ttl = mount.default_lease_ttl;
-  if (mount.max_lease_ttl.count() > 0) limits.max_lease_ttl = mount.max_lease_ttl;
-  if (limits.default_lease_ttl > limits.max_lease_ttl) {
-    limits.default_lease_ttl = limits.max_lease_ttl;
-  }
-  return limits;
+  return logical::narrowed(limits, mount);
 }
 
 Result<int64_t> time_to_live(const Terms& terms, const logical::Limits& limits,

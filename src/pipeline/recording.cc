@@ -19,14 +19,13 @@ std::vector<audit::RecordInput::Header> views_of(const std::vector<auditdev::Hea
   return views;
 }
 
-void add_token(const identity::Token& token, audit::RecordInput& input) {
+void add_caller(audit::RecordInput& input, const identity::Token& token) {
   input.entity_id = token.entity_id;
   input.token_accessor = token.accessor;
   input.display_name = token.display_name;
   input.auth_mount = token.path;
-  input.role = token.role;
+  input.role = token.login_role.empty() ? token.role : token.login_role;
   input.token_type = token.type == logical::TokenType::kBatch ? "batch" : "service";
-  input.policies = token.policies;
 }
 
 }  // namespace
@@ -57,8 +56,13 @@ void Chain::describe(const Call& call, const State* state, Described& described)
   }
   input.path = request.path;
   if (call.who.token != nullptr) {
+    add_caller(input, *call.who.token);
     input.token = request.token;
-    add_token(*call.who.token, input);
+    input.policies = call.who.rights->policies;
+  } else if (call.granted != nullptr) {
+    // A login is recorded as done by whom it let in; the token is in the answer's part.
+    add_caller(input, *call.granted);
+    input.policies = call.granted->policies;
   }
   input.deciding_rule = call.deciding_rule;
   if (state != nullptr && state->audited_headers != nullptr) {

@@ -80,7 +80,9 @@ Result<Response> of_token(Context& context, std::string_view text) {
   if (!token || token->expired(context.clock.wall()) || call.state->cutoffs->revokes(*token)) {
     return logical::bad_request("invalid token");
   }
-  return answer(context, *pipeline::compile_acl(*call.state, *token));
+  auto rights = pipeline::rights_of(*call.state, *call.txn, *token);
+  if (!rights) return logical::bad_request("invalid token");
+  return answer(context, *(*rights)->acl);
 }
 
 Result<Response> of_accessor(Context& context) {
@@ -92,15 +94,17 @@ Result<Response> of_accessor(Context& context) {
   if (!*token || call.state->cutoffs->revokes(**token)) {
     return logical::bad_request("invalid accessor");
   }
-  return answer(context, *pipeline::compile_acl(*call.state, **token));
+  auto rights = pipeline::rights_of(*call.state, *call.txn, **token);
+  if (!rights) return logical::bad_request("invalid accessor");
+  return answer(context, *(*rights)->acl);
 }
 
 Result<Response> resultant_acl(Context& context) {
   const CallContext& call = CallContext::of(context);
-  JsonObject data{{"root", call.acl->root()}};
-  if (!call.acl->root()) {
+  JsonObject data{{"root", call.rights->acl->root()}};
+  if (!call.rights->acl->root()) {
     JsonObject exact, globs;
-    for (const policy::Acl::Effective& rule : call.acl->effective()) {
+    for (const policy::Acl::Effective& rule : call.rights->acl->effective()) {
       JsonArray names;
       for (std::string_view name : rule.capabilities.names()) names.emplace_back(name);
       JsonObject entry{{"capabilities", std::move(names)}};
@@ -134,7 +138,7 @@ void SystemBackend::add_capability_routes() {
                .fields = {paths, path, explain, {"token", FieldType::kString, "Ignored."}},
                .handlers = {{Operation::kUpdate,
                              [](Context& context) {
-                               return answer(context, *CallContext::of(context).acl);
+                               return answer(context, *CallContext::of(context).rights->acl);
                              }}},
                .synopsis = "What the token that asks may do on paths."});
   routes_.add(

@@ -29,9 +29,10 @@ Response plain(JsonObject body) {
 Result<Response> describe_api(Context& context) {
   const CallContext& call = CallContext::of(context);
   logical::OpenApi description;
-  if (call.acl != nullptr) {
+  if (call.rights != nullptr) {
     for (const auto& [path, mount] : call.state->mounts->rows()) {
-      if (call.acl->root() || call.acl->reaches_below(path)) description.add(*mount);
+      if (call.rights->acl->root() || call.rights->acl->reaches_below(path))
+        description.add(*mount);
     }
   }
   return plain(std::move(description).document());

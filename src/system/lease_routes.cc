@@ -97,7 +97,7 @@ Result<Response> list(Context& context) {
 
 // The top of the list shares its path with the look-up of one lease, which needs no sudo.
 Result<Response> list_all(Context& context) {
-  const auto decision = CallContext::of(context).acl->decide(
+  const auto decision = CallContext::of(context).rights->acl->decide(
       {.path = "sys/leases/lookup/", .needed = policy::Capability::kList});
   if (!decision.root && !decision.sudo) {
     return base::fail(base::ErrorKind::kDenied, "permission denied");

@@ -51,8 +51,8 @@ Result<Response> all_mounts(Context& context) {
                                      ? mount->config.find("listing_visibility")->as_string()
                                      : nullptr;
     const bool listed = visible != nullptr && *visible == "unauth";
-    const bool reachable =
-        call.acl != nullptr && (call.acl->root() || call.acl->reaches_below(path));
+    const bool reachable = call.rights != nullptr &&
+                           (call.rights->acl->root() || call.rights->acl->reaches_below(path));
     if (!listed && !reachable) continue;
     JsonObject entry = reachable ? describe_mount(*mount)
                                  : JsonObject{{"type", mount->type},
@@ -77,9 +77,12 @@ Result<Response> one_mount(Context& context) {
                       "grant access to path \"" +
                           path + "/\"");
   };
-  if (call.acl == nullptr) return base::fail(ErrorKind::kUnauthenticated, "permission denied");
+  if (call.rights == nullptr) {
+    return base::fail(ErrorKind::kUnauthenticated, "permission denied");
+  }
   const auto mount = call.state->mounts->find(path);
-  if (mount == nullptr || (!call.acl->root() && !call.acl->reaches_below(mount->path))) {
+  if (mount == nullptr ||
+      (!call.rights->acl->root() && !call.rights->acl->reaches_below(mount->path))) {
     while (path.ends_with('/')) path.pop_back();
     return refuse();
   }

@@ -45,11 +45,11 @@ Result<void> may_unwrap(Context& context) {
                       "error validating wrapping token: token is empty");
   }
   const CallContext& call = CallContext::of(context);
-  if (call.acl == nullptr) {
+  if (call.rights == nullptr) {
     return base::fail(base::ErrorKind::kUnauthenticated, "permission denied");
   }
-  const auto decision =
-      call.acl->decide({.path = context.request.path, .needed = policy::Capability::kUpdate});
+  const auto decision = call.rights->acl->decide(
+      {.path = context.request.path, .needed = policy::Capability::kUpdate});
   if (!decision.allowed && !decision.root) {
     return base::fail(base::ErrorKind::kDenied, "permission denied");
   }

@@ -181,8 +181,8 @@ logical::Auth auth_of(const Token& token, std::string text) {
 }
 
 bool has_sudo(const CallContext& context) {
-  const auto decision =
-      context.acl->decide({.path = context.request.path, .needed = policy::Capability::kUpdate});
+  const auto decision = context.rights->acl->decide(
+      {.path = context.request.path, .needed = policy::Capability::kUpdate});
   return decision.root || decision.sudo;
 }
 

@@ -2,8 +2,11 @@
 #include <algorithm>
 
 #include "auth/token/token_backend.h"
+#include "identity/token_ttl.h"
 #include "logical/answer.h"
+#include "pipeline/authenticate.h"
 #include "pipeline/call_context.h"
+#include "pipeline/login.h"
 
 namespace rekey::auth::token {
 namespace {
@@ -20,35 +23,60 @@ using pipeline::CallContext;
 
 int64_t seconds(base::Duration duration) { return duration.count() / 1'000'000'000; }
 
+// A token of ours: as it was made. One of a login: as its role has it now.
+Result<logical::TokenParams> params_of(CallContext& context, const Token& token) {
+  logical::TokenParams params;
+  params.ttl_s = token.creation_ttl_s;
+  params.max_ttl_s = token.max_ttl_s;
+  params.period_s = token.period_s;
+  params.explicit_max_ttl_s = token.explicit_max_ttl_s;
+  if (token.mount_accessor.empty() || token.mount_accessor == context.mount.accessor) return params;
+  auto now = pipeline::ask_for_renewal(context, token, params);
+  // What was said when the token was made is the end of it, whatever its role says by now.
+  if (now) now->explicit_max_ttl_s = params.explicit_max_ttl_s;
+  return now;
+}
+
+Result<int64_t> new_ttl(CallContext& context, const Token& token, int64_t now,
+                        std::vector<std::string>& warnings) {
+  if (!token.renewable) return logical::bad_request("lease is not renewable");
+  auto params = params_of(context, token);
+  if (!params) return forward(params);
+  const auto mount = pipeline::mount_by_accessor(*context.state, token.mount_accessor);
+  const logical::Limits limits =
+      mount == nullptr ? context.lease_limits : logical::narrowed(context.server_limits, *mount);
+  return identity::choose_token_ttl(
+      {.increment_s = seconds(context.fields.duration("increment").value_or(base::Duration{})),
+       .ttl_s = params->ttl_s,
+       .max_ttl_s = params->max_ttl_s,
+       .period_s = params->period_s,
+       .explicit_max_ttl_s = params->explicit_max_ttl_s,
+       .default_ttl_s = seconds(limits.default_lease_ttl),
+       .longest_s = seconds(limits.max_lease_ttl),
+       .age_s = now - token.created_s},
+      warnings);
+}
+
 Result<Response> renew(CallContext& context, Token token, std::string_view text) {
+  auto rights = pipeline::rights_of(*context.state, *context.txn, token);
+  if (!rights) return forward(rights);
   const int64_t now =
       std::chrono::floor<std::chrono::seconds>(context.clock.wall()).time_since_epoch().count();
   Response response;
   // One that never ends has no lease.
   if (token.expires_s == 0) return logical::bad_request("lease not found");
-  if (!token.renewable) return logical::bad_request("lease is not renewable");
-  const int64_t longest = seconds(context.lease_limits.max_lease_ttl);
-  const int64_t asked = seconds(context.fields.duration("increment").value_or(base::Duration{}));
-  const int64_t usual = token.creation_ttl_s > 0 ? token.creation_ttl_s
-                                                 : seconds(context.lease_limits.default_lease_ttl);
-  int64_t until = now + (token.period_s > 0 ? token.period_s : asked > 0 ? asked : usual);
-  if (token.period_s == 0 && until > token.created_s + longest) {
-    until = token.created_s + longest;
-    response.warnings.push_back("TTL was capped at the mount's maximum");
-  }
-  if (token.explicit_max_ttl_s > 0 && until > token.created_s + token.explicit_max_ttl_s) {
-    until = token.created_s + token.explicit_max_ttl_s;
-    response.warnings.push_back("TTL was capped at the token's explicit maximum");
-  }
+  auto ttl = new_ttl(context, token, now, response.warnings);
+  if (!ttl) return forward(ttl);
   const int64_t old_expires = token.expires_s;
-  token.expires_s = std::max(until, now + 1);
+  token.expires_s = now + *ttl;
   token.last_renewal_s = now;
   context.tokens().update(token, old_expires);
   logical::Auth auth;
   auth.client_token = text;
   auth.accessor = token.accessor;
-  auth.policies = token.policies;
+  auth.policies = (*rights)->policies;
   auth.token_policies = token.policies;
+  auth.identity_policies = (*rights)->identity_policies;
   auth.metadata = token.meta;
   auth.lease_duration_s = token.expires_s - now;
   auth.renewable = true;

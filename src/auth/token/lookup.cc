@@ -1,5 +1,6 @@
 // auth/token/lookup*, accessors: what a token says of itself.
 #include <map>
+#include <span>
 
 #include "auth/token/token_backend.h"
 #include "logical/answer.h"
@@ -25,7 +26,7 @@ void write_time(JsonWriter& json, std::string_view name, int64_t seconds) {
   json.value(base::format_rfc3339(base::WallTime(std::chrono::seconds(seconds))));
 }
 
-void write_strings(JsonWriter& json, std::string_view name, const std::vector<std::string>& items) {
+void write_strings(JsonWriter& json, std::string_view name, std::span<const std::string> items) {
   json.key(name);
   json.begin_array();
   for (const std::string& item : items) json.value(item);
@@ -44,11 +45,17 @@ void write_meta(JsonWriter& json, const Token& token) {
   json.end_object();
 }
 
-// `text` is the token itself, or empty where it isn't known (by accessor). Written without a tree:
-// every client asks for this, some at every step.
-Response describe(const CallContext& context, const Token& token, int64_t uses_left,
-                  std::string_view text) {
+struct Shown {
+  const Token& token;
+  int64_t uses_left;
+  std::string_view text;  // the token itself, or empty where it isn't known (by accessor)
+  std::span<const std::string> identity_policies;
+};
+
+// Written without a tree: every client asks for this, some at every step.
+Response describe(const CallContext& context, const Shown& shown) {
   const base::WallTime now = context.clock.wall();
+  const Token& token = shown.token;
   const bool nameless_root = token.is_root() && token.display_name.empty();
   Response response;
   response.data.reserve(640);
@@ -62,14 +69,17 @@ Response describe(const CallContext& context, const Token& token, int64_t uses_l
   json.member("entity_id", token.entity_id);
   write_time(json, "expire_time", token.expires_s);
   json.member("explicit_max_ttl", token.explicit_max_ttl_s);
-  json.member("id", text);
+  json.member("id", shown.text);
+  if (!shown.identity_policies.empty()) {
+    write_strings(json, "identity_policies", shown.identity_policies);
+  }
   if (token.expires_s != 0) write_time(json, "issue_time", token.created_s);
   if (token.last_renewal_s != 0) {
     write_time(json, "last_renewal", token.last_renewal_s);
     json.member("last_renewal_time", token.last_renewal_s);
   }
   write_meta(json, token);
-  json.member("num_uses", uses_left);
+  json.member("num_uses", shown.uses_left);
   json.member("orphan", token.orphan || context.state->cutoffs->orphaned(token));
   json.member("path", token.path);
   if (token.period_s != 0) json.member("period", token.period_s);
@@ -80,6 +90,14 @@ Response describe(const CallContext& context, const Token& token, int64_t uses_l
   json.member("type", token.type == logical::TokenType::kBatch ? "batch" : "service");
   json.end_object();
   return response;
+}
+
+// Another token than the caller's: its entity is looked up for it. One that is gone adds nothing.
+Response describe_other(const CallContext& context, const Token& token, std::string_view text) {
+  const auto rights = pipeline::rights_of(*context.state, *context.txn, token);
+  std::span<const std::string> added;
+  if (rights) added = (*rights)->identity_policies;
+  return describe(context, {token, token.num_uses, text, added});
 }
 
 std::unexpected<base::Error> bad_token() {
@@ -95,12 +113,12 @@ Result<Response> lookup_text(CallContext& context, std::string_view text) {
     auto token = pipeline::open_batch_token(*context.state, text);
     if (!token || !usable(context, *token)) return bad_token();
     if (!pipeline::check_parent(context.lane.reader(), *token)) return bad_token();
-    return describe(context, *token, token->num_uses, text);
+    return describe_other(context, *token, text);
   }
   auto token = context.tokens().find(text);
   if (!token) return forward(token);
   if (!*token || !usable(context, **token)) return bad_token();
-  return describe(context, **token, (*token)->num_uses, text);
+  return describe_other(context, **token, text);
 }
 
 Result<Response> lookup(Context& context) {
@@ -115,7 +133,7 @@ Result<Response> lookup_self(Context& context) {
   const Token& token = *call.token;
   // This request is one of its uses.
   const int64_t uses_left = token.num_uses > 0 ? token.num_uses - 1 : token.num_uses;
-  return describe(call, token, uses_left, context.request.token);
+  return describe(call, {token, uses_left, context.request.token, call.rights->identity_policies});
 }
 
 Result<Response> lookup_accessor(Context& context) {
@@ -127,7 +145,7 @@ Result<Response> lookup_accessor(Context& context) {
   if (!*token || !usable(call, **token)) {
     return logical::bad_request(logical::listed("invalid accessor"));
   }
-  return describe(call, **token, (*token)->num_uses, "");
+  return describe_other(call, **token, "");
 }
 
 Result<Response> list_accessors(Context& context) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "auth/token/token_backend.h"
-#include "identity/token.h"
 #include "logical/answer.h"
+#include "logical/cidr.h"
 
 namespace rekey::auth::token {
 namespace {
@@ -105,7 +105,7 @@ Result<void> apply(const logical::Fields& fields, Role& role) {
     role.bound_cidrs.clear();
     role.older_bound_cidrs = cidrs == "bound_cidrs";
     for (const std::string& text : fields.strings(cidrs)) {
-      auto cidr = identity::parse_cidr(text);
+      auto cidr = logical::parse_cidr(text);
       if (!cidr)
         return logical::bad_request("error parsing bound_cidrs: " + cidr.error().message());
       role.bound_cidrs.push_back(*cidr);
