@@ -13,6 +13,7 @@ namespace {
 class EntityTest : public ::testing::Test {
  protected:
   EntityTest() {
+    keyring_->extend_reserve(barrier::kEncryptionReserve);
     reader_ = *store_.open_reader();
     begin();
   }
