@@ -28,6 +28,17 @@ void add_caller(audit::RecordInput& input, const identity::Token& token) {
   input.token_type = token.type == logical::TokenType::kBatch ? "batch" : "service";
 }
 
+// A login without a token is recorded as done by whom it let in; the token is in the answer's part.
+void add_who(audit::RecordInput& input, const Authenticated& who, const identity::Token* granted) {
+  if (who.token != nullptr) {
+    add_caller(input, *who.token);
+    input.policies = who.rights->policies;
+  } else if (granted != nullptr) {
+    add_caller(input, *granted);
+    input.policies = granted->policies;
+  }
+}
+
 }  // namespace
 
 uint64_t Chain::microseconds_since(base::WallTime then) const {
@@ -55,15 +66,8 @@ void Chain::describe(const Call& call, const State* state, Described& described)
     input.mount_accessor = call.mount->accessor;
   }
   input.path = request.path;
-  if (call.who.token != nullptr) {
-    add_caller(input, *call.who.token);
-    input.token = request.token;
-    input.policies = call.who.rights->policies;
-  } else if (call.granted != nullptr) {
-    // A login is recorded as done by whom it let in; the token is in the answer's part.
-    add_caller(input, *call.granted);
-    input.policies = call.granted->policies;
-  }
+  if (call.who.token != nullptr) input.token = request.token;
+  add_who(input, call.who, call.granted.get());
   input.deciding_rule = call.deciding_rule;
   if (state != nullptr && state->audited_headers != nullptr) {
     described.headers = audited_headers(request, state->audited_headers.get());

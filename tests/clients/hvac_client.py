@@ -324,6 +324,91 @@ class Life:
         token = bytes(a ^ b for a, b in zip(raw, password.encode())).decode()
         assert self.connect(token).auth.token.lookup_self()["data"]["policies"] == ["root"]
 
+    def approle(self):
+        client, auth = self.client, self.client.auth.approle
+        client.sys.enable_auth_method("approle")
+        auth.create_or_update_approle(
+            "web", token_policies=["web"], token_ttl="20m", secret_id_num_uses=2
+        )
+        assert auth.list_roles()["data"]["keys"] == ["web"]
+        assert auth.read_role("web")["data"]["token_ttl"] == 1200
+        role_id = auth.read_role_id("web")["data"]["role_id"]
+        made = auth.generate_secret_id("web", metadata={"host": "a"})["data"]
+        in_ = self.connect()
+        got = in_.auth.approle.login(role_id, made["secret_id"])["auth"]
+        assert got["token_policies"] == ["default", "web"] and got["metadata"]["host"] == "a", got
+        assert in_.auth.token.lookup_self()["data"]["entity_id"] == got["entity_id"]
+        assert in_.auth.token.renew_self()["auth"]["lease_duration"] == 1200
+        looked = auth.read_secret_id("web", made["secret_id"])["data"]
+        assert looked["secret_id_num_uses"] == 1, looked
+        assert auth.list_secret_id_accessors("web")["data"]["keys"] == [made["secret_id_accessor"]]
+        auth.destroy_secret_id_accessor("web", made["secret_id_accessor"])
+        self.refused(lambda: in_.auth.approle.login(role_id, made["secret_id"]))
+        auth.create_custom_secret_id("web", "of-my-own")
+        wrapped = auth.generate_secret_id("web", wrap_ttl="1m")["wrap_info"]
+        inside = self.connect().sys.unwrap(wrapped["token"])["data"]["secret_id"]
+        assert in_.auth.approle.login(role_id, inside)["auth"]["client_token"]
+        auth.update_role_id("web", "web-role")
+        assert in_.auth.approle.login("web-role", "of-my-own")["auth"]["client_token"]
+        auth.delete_role("web")
+        self.refused(lambda: in_.auth.approle.login("web-role", "of-my-own"))
+
+    def userpass(self):
+        self.client.sys.enable_auth_method("userpass")
+        auth = self.client.auth.userpass
+        auth.create_or_update_user("alice", password="correct horse", policies=["people"])
+        assert auth.list_user()["data"]["keys"] == ["alice"]
+        assert auth.read_user("alice")["data"]["token_policies"] == ["people"]
+        person = self.connect()
+        got = person.auth.userpass.login("Alice", "correct horse")["auth"]
+        assert got["token_policies"] == ["default", "people"], got
+        assert got["metadata"] == {"username": "alice"}, got
+        assert person.auth.token.lookup_self()["data"]["display_name"] == "userpass-alice"
+        self.refused(lambda: self.connect().auth.userpass.login("alice", "wrong"))
+        self.refused(lambda: self.connect().auth.userpass.login("nobody", "wrong"))
+        auth.update_password_on_user("alice", "new")
+        self.refused(lambda: self.connect().auth.userpass.login("alice", "correct horse"))
+        person.auth.userpass.login("alice", "new")
+
+    def identity(self):
+        accessor = self.client.sys.list_auth_methods()["data"]["userpass/"]["accessor"]
+        identity = self.client.secrets.identity
+        person = self.connect()
+        entity = person.auth.userpass.login("alice", "new")["auth"]["entity_id"]
+        identity.update_entity(entity, name="alice", metadata={"team": "red"}, policies=["extra"])
+        looked = person.auth.token.lookup_self()["data"]
+        assert looked["identity_policies"] == ["extra"], looked
+        assert identity.read_entity(entity)["data"]["aliases"][0]["mount_accessor"] == accessor
+        assert identity.lookup_entity(name="alice")["data"]["id"] == entity
+        other = identity.create_or_update_entity("alice2")["data"]["id"]
+        group = identity.create_or_update_group(
+            "devs", policies=["dev"], member_entity_ids=[entity]
+        )["data"]["id"]
+        looked = person.auth.token.lookup_self()["data"]
+        assert looked["identity_policies"] == ["dev", "extra"], looked
+        assert identity.read_entity(entity)["data"]["direct_group_ids"] == [group]
+        assert "devs" in identity.list_groups_by_name()["data"]["keys"]
+        identity.merge_entities([other], entity)
+        assert identity.read_entity(entity)["data"]["merged_entity_ids"] == [other]
+        outside = identity.create_or_update_group("ext", group_type="external")["data"]["id"]
+        alias = identity.create_or_update_group_alias(
+            "their-devs", mount_accessor=accessor, canonical_id=outside
+        )["data"]["id"]
+        assert identity.read_group_alias(alias)["data"]["name"] == "their-devs"
+        identity.update_entity(entity, disabled=True)
+        assert not person.is_authenticated()
+        identity.update_entity(entity, disabled=False)
+        assert person.is_authenticated()
+        identity.delete_entity(entity)
+        assert not person.is_authenticated()
+
+    def refused(self, ask):
+        try:
+            ask()
+        except (hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden):
+            return
+        raise AssertionError("was not refused")
+
     def last_words(self):
         mine = self.client.auth.token.create(policies=["root"])["auth"]["client_token"]
         other = self.connect(mine)
@@ -343,6 +428,9 @@ STEPS = [
     "tokens",
     "token_roles",
     "capabilities",
+    "approle",
+    "userpass",
+    "identity",
     "kv_version_1",
     "kv_version_2",
     "transit",

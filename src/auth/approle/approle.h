@@ -10,7 +10,7 @@ class AppRole final : public logical::Backend {
   AppRole();
   std::string_view type() const override { return "approle"; }
   const logical::RouteTable& routes() const override { return routes_; }
-  base::Result<std::optional<logical::TokenParams>> renew(
+  base::Result<std::optional<logical::TokenParams>> renew_login(
       logical::Context& context, const logical::Renewal& renewal) const override;
 
  private:

@@ -85,8 +85,8 @@ Result<Response> login(Context& context) {
 
 }  // namespace
 
-Result<std::optional<logical::TokenParams>> AppRole::renew(Context& context,
-                                                           const logical::Renewal& renewal) const {
+Result<std::optional<logical::TokenParams>> AppRole::renew_login(
+    Context& context, const logical::Renewal& renewal) const {
   auto role = read_role(context, renewal.role);
   if (!role) return forward(role);
   if (!*role) {

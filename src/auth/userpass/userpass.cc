@@ -170,14 +170,14 @@ Result<Response> login(Context& context) {
   const std::string_view password = context.fields.text("password");
   if (password.empty()) return logical::bad_request("missing password");
   const auto now = context.clock.wall();
-  if (context.lockout.locked(context.mount, name, now)) {
+  if (context.lockout->locked(context.mount, name, now)) {
     return base::fail(ErrorKind::kUnauthenticated, "permission denied", "the name is locked");
   }
   auto user = read_user(context, name);
   if (!user) return forward(user);
   const bool right =
       crypto::check_password(password, *user ? (*user)->hash : kNobodysHash) && user->has_value();
-  if (!context.lockout.finish(context.mount, name, right, context.clock.wall())) {
+  if (!context.lockout->finish(context.mount, name, right, context.clock.wall())) {
     return logical::bad_request("invalid username or password");
   }
   if (!logical::address_allowed(context.request.origin.address, (*user)->token.bound_cidrs)) {
@@ -205,8 +205,8 @@ Result<Response> login(Context& context) {
 
 }  // namespace
 
-Result<std::optional<logical::TokenParams>> Userpass::renew(Context& context,
-                                                            const logical::Renewal& renewal) const {
+Result<std::optional<logical::TokenParams>> Userpass::renew_login(
+    Context& context, const logical::Renewal& renewal) const {
   std::string name;
   for (const auto& [key, value] : renewal.metadata) {
     if (key == "username") name = value;

@@ -17,7 +17,7 @@ class Userpass final : public logical::Backend {
   Userpass();
   std::string_view type() const override { return "userpass"; }
   const logical::RouteTable& routes() const override { return routes_; }
-  base::Result<std::optional<logical::TokenParams>> renew(
+  base::Result<std::optional<logical::TokenParams>> renew_login(
       logical::Context& context, const logical::Renewal& renewal) const override;
 
  private:
