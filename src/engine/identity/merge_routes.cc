@@ -61,7 +61,7 @@ Result<Response> merge(Context& context) {
     if (!*from) return logical::bad_request("entity id to merge from is invalid");
     auto taken = take_aliases(**from, to, fields.strings("conflicting_alias_ids_to_keep"));
     if (!taken) return forward(taken);
-    for (const std::string& policy : (*from)->policies) store::add_sorted(to.policies, policy);
+    // Its policies end with it, as in Vault: a merge gives nobody's policies to somebody else.
     for (const std::string& group : (*from)->groups) store::add_sorted(to.groups, group);
     to.merged.push_back(id);
     to.merged.insert(to.merged.end(), (*from)->merged.begin(), (*from)->merged.end());
