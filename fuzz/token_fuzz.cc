@@ -25,7 +25,7 @@ void read_row(std::string_view text) {
   REKEY_CHECK(again.has_value() && identity::encode_token(*again) == row);
   (void)token->is_root();
   (void)token->expired(rekey::base::WallTime(std::chrono::seconds(1'790'000'000)));
-  (void)logical::address_allowed("10.1.2.3", token->bound_cidrs);
+  (void)rekey::logical::address_allowed("10.1.2.3", token->bound_cidrs);
 }
 
 void read_batch_token(std::string_view text) {
@@ -50,11 +50,11 @@ void read_batch_token(std::string_view text) {
 }
 
 void read_range(std::string_view text) {
-  const auto range = logical::parse_cidr(text);
+  const auto range = rekey::logical::parse_cidr(text);
   if (!range) return;
-  REKEY_CHECK(logical::parse_cidr(*range) == *range);
+  REKEY_CHECK(rekey::logical::parse_cidr(*range) == *range);
   const std::string host(text.substr(0, text.find('/')));
-  REKEY_CHECK(logical::address_allowed(host, {*range}));
+  REKEY_CHECK(rekey::logical::address_allowed(host, {*range}));
 }
 
 }  // namespace
