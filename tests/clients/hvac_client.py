@@ -345,8 +345,8 @@ class Life:
         auth.destroy_secret_id_accessor("web", made["secret_id_accessor"])
         self.refused(lambda: in_.auth.approle.login(role_id, made["secret_id"]))
         auth.create_custom_secret_id("web", "of-my-own")
-        wrapped = auth.generate_secret_id("web", wrap_ttl="1m")["wrap_info"]
-        inside = self.connect().sys.unwrap(wrapped["token"])["data"]["secret_id"]
+        wrapped = client.write("auth/approle/role/web/secret-id", wrap_ttl="1m")["wrap_info"]
+        inside = self.connect(wrapped["token"]).sys.unwrap()["data"]["secret_id"]
         assert in_.auth.approle.login(role_id, inside)["auth"]["client_token"]
         auth.update_role_id("web", "web-role")
         assert in_.auth.approle.login("web-role", "of-my-own")["auth"]["client_token"]
