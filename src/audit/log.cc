@@ -26,6 +26,8 @@ namespace {
 constexpr const char* kFormatPath = "format";
 constexpr std::string_view kFormatLine = "rekey-audit-log 1";
 constexpr std::string_view kFormatName = "rekey-audit-log ";
+// How long a commit waits for the publisher while every segment is in use; then it fails.
+constexpr std::chrono::milliseconds kWalFullWaitMax{2000};
 constexpr size_t kFormatBytesMax = 4096;
 // A log in memory is for tests and -dev: small pieces.
 constexpr size_t kMemoryEntryBytesMax = 64 << 20;
@@ -188,9 +190,11 @@ Result<void> Log::Impl::open(base::Random& random) {
     return {};
   }
   options_.origin = format->origin;
+  const auto wait = options_.stepped ? std::chrono::milliseconds(0) : kWalFullWaitMax;
   wal_ = std::make_unique<Wal>(*disk_, Wal::Options{.log_id = format->log_id,
                                                     .segment_bytes = options_.wal_segment_bytes,
-                                                    .segments_max = options_.wal_segments_max});
+                                                    .segments_max = options_.wal_segments_max,
+                                                    .full_wait_max = wait});
   publisher_ =
       std::make_unique<Publisher>(*disk_, *wal_,
                                   Publisher::Options{options_.origin, options_.checkpoint_interval,

@@ -62,6 +62,7 @@ class LogTest : public ::testing::Test {
     EXPECT_GE(log.durable_size(), end);
   }
   void expect_entries(const Log& log, uint64_t end) {
+    ASSERT_GE(log.durable_size(), end) << "they were never written";
     while (log.readable_size() < end) std::this_thread::yield();
     uint64_t seen = 0;
     auto next = log.read(0, end + 10, [&](uint64_t index, std::string_view entry) {

@@ -331,7 +331,16 @@ Result<void> Wal::start_segment(uint64_t first_index) {
 Result<Wal::Slot*> Wal::take_free_slot() {
   Slot* found = nullptr;
   {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    // Entries come faster than they are published: better late answers for a while than none.
+    released_.wait_for(lock, options_.full_wait_max, [&] {
+      for (size_t i = 0; i < slots_.size(); ++i) {
+        const SlotState state = slots_[i].state;
+        if (state == SlotState::kFree) return true;
+        if (state == SlotState::kAbsent && i < options_.segments_max) return true;
+      }
+      return false;
+    });
     // The oldest first, so that the segments on disk stay one unbroken row.
     for (Slot& slot : slots_) {
       const bool usable = slot.state == SlotState::kFree;
@@ -378,6 +387,7 @@ void Wal::release(uint64_t index) {
   for (Slot& slot : slots_) {
     if (slot.state == SlotState::kLive && &slot != current_ && slot.end_index <= index) {
       slot.state = SlotState::kFree;
+      released_.notify_one();
     }
   }
 }

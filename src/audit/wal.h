@@ -6,6 +6,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -49,6 +51,7 @@ class Wal {
     std::string log_id;        // kLogIdBytes bytes
     size_t segment_bytes = 0;  // of segments made from now on; a multiple of kBlockBytes
     size_t segments_max = 0;   // at most kWalSlotsMax
+    std::chrono::milliseconds full_wait_max{0};  // for a free segment, before a write fails
   };
   struct Recovered {
     uint64_t end_index = 0;  // one behind the newest entry
@@ -105,7 +108,8 @@ class Wal {
   Disk& disk_;
   const Options options_;
   mutable std::mutex mutex_;  // over the states in slots_
-  std::vector<Slot> slots_;   // as many as there may be segments; never resized
+  std::condition_variable released_;
+  std::vector<Slot> slots_;  // as many as there may be segments; never resized
   Slot* current_ = nullptr;
   uint64_t position_ = 0;         // where in it the next group goes
   bool position_spoilt_ = false;  // a write there failed
