@@ -106,6 +106,7 @@ class Log::Impl {
   std::atomic<bool> refuses_{false};  // whether there is a refusal_
   std::unique_ptr<Disk> disk_;
   Options options_;
+  std::string id_;
   std::unique_ptr<Wal> wal_;
   std::unique_ptr<Publisher> publisher_;
 
@@ -191,6 +192,7 @@ Result<void> Log::Impl::open(base::Random& random) {
   }
   options_.origin = format->origin;
   const auto wait = options_.stepped ? std::chrono::milliseconds(0) : kWalFullWaitMax;
+  id_ = format->log_id;
   wal_ = std::make_unique<Wal>(*disk_, Wal::Options{.log_id = format->log_id,
                                                     .segment_bytes = options_.wal_segment_bytes,
                                                     .segments_max = options_.wal_segments_max,
@@ -578,6 +580,14 @@ Result<std::string> Log::prove(uint64_t index) {
   if (!path) return base::forward(path);
   return TlogProof{*entry, index, std::move(*path), checkpoint->note}.text();
 }
+
+Result<std::vector<Hash>> Log::leaf_hashes(uint64_t bundle) const {
+  Result<void> usable = impl_->readable();
+  if (!usable) return base::forward(usable);
+  return impl_->publisher_->tree().tile(0, bundle);
+}
+
+const std::string& Log::id() const { return impl_->id_; }
 
 Result<Hash> Log::root_at(uint64_t size) const {
   Result<void> usable = impl_->readable();

@@ -147,6 +147,9 @@ class Log {
   base::Result<Checkpoint> checkpoint_now();
   base::Result<Checkpoint> last_checkpoint() const;  // kNotFound if none was ever signed
 
+  // Which log this is, whatever its name: 16 random bytes; empty if it is damaged.
+  const std::string& id() const;
+
   // Entries [0, n) can be read. Follows durable_size() within milliseconds.
   uint64_t readable_size() const;
   base::Result<std::string> entry(uint64_t index) const;  // kNotFound beyond readable_size()
@@ -159,6 +162,8 @@ class Log {
   // C2SP tlog-proof text for one entry against the last checkpoint, which is renewed if the entry
   // is newer than it.
   base::Result<std::string> prove(uint64_t index);
+  // Leaf hashes of entries [256 * bundle, ...) as the tree has them.
+  base::Result<std::vector<crypto::Sha256Digest>> leaf_hashes(uint64_t bundle) const;
   base::Result<crypto::Sha256Digest> root_at(uint64_t size) const;
   // RFC 6962 section 2.1.1 and 2.1.2.
   base::Result<std::vector<crypto::Sha256Digest>> inclusion_proof(uint64_t index,

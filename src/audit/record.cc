@@ -290,6 +290,13 @@ std::string Hasher::hash(std::string_view value) const {
   return out;
 }
 
+std::string recorded_text(std::string_view text) {
+  const std::string_view kept = bounded(text);
+  std::string out(kept);
+  if (kept.size() < text.size()) out += kCut;
+  return out;
+}
+
 void append_record(const RecordInput& input, const Hasher* hasher, std::string& out) {
   const size_t start = out.size();
   for (Detail detail :

@@ -110,6 +110,9 @@ struct RecordInput {
   uint64_t duration_us = 0;
 };
 
+// What the record keeps of a text: all of it, or its beginning and "...".
+std::string recorded_text(std::string_view text);
+
 // Appends one entry, at most kEntryBytesMax bytes, to `out`. Without a hasher (sealed) values are
 // left out and the entry says "hmac":"sealed". If the entry would be longer, response data, then
 // request data, then policies are replaced by {"sha256": ..., "bytes": ...} of their (hashed) JSON.
