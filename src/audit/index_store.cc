@@ -25,13 +25,8 @@ size_t size_class(const Run& run) {
 
 }  // namespace
 
-IndexStore::IndexStore(std::unique_ptr<IndexFolder> folder, std::string log_id, Options options,
-                       const base::Log& operator_log)
-    : folder_(std::move(folder)),
-      log_id_(std::move(log_id)),
-      options_(options),
-      operator_log_(operator_log),
-      memory_(std::make_unique<IndexBuilder>(0)) {}
+IndexStore::IndexStore(Options options, const base::Log& operator_log)
+    : options_(options), operator_log_(operator_log), memory_(std::make_unique<IndexBuilder>(0)) {}
 
 Result<std::unique_ptr<IndexStore>> IndexStore::open(std::unique_ptr<IndexFolder> folder,
                                                      std::string log_id, uint64_t log_size,
@@ -40,8 +35,9 @@ Result<std::unique_ptr<IndexStore>> IndexStore::open(std::unique_ptr<IndexFolder
   if (log_id.size() != kIndexLogIdBytes) {
     return fail(ErrorKind::kPrecondition, "the audit log has no id, so it can't have an index");
   }
-  std::unique_ptr<IndexStore> store(
-      new IndexStore(std::move(folder), std::move(log_id), options, operator_log));
+  std::unique_ptr<IndexStore> store(new IndexStore(options, operator_log));
+  store->folder_ = std::move(folder);
+  store->log_id_ = std::move(log_id);
   Result<void> loaded = store->load(log_size);
   if (!loaded) return base::forward(loaded);
   return store;

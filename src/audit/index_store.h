@@ -68,8 +68,7 @@ class IndexStore {
       const std::function<void(const Runs& runs, const IndexBuilder& memory)>& use) const;
 
  private:
-  IndexStore(std::unique_ptr<IndexFolder> folder, std::string log_id, Options options,
-             const base::Log& operator_log);
+  IndexStore(Options options, const base::Log& operator_log);
   base::Result<void> load(uint64_t log_size);
   void drop(const std::string& name, std::string_view why);
   uint64_t contiguous_end() const;
@@ -83,7 +82,7 @@ class IndexStore {
   void report_damaged_of(const Runs& inputs, const base::Error& error);
 
   std::unique_ptr<IndexFolder> folder_;
-  const std::string log_id_;
+  std::string log_id_;
   const Options options_;
   const base::Log& operator_log_;
   EntryScanner scanner_;
