@@ -53,6 +53,9 @@ Result<void> Instance::open_parts() {
   auto record = audit::Log::open(std::move(options), clock_, random_, log_);
   if (!record) return forward(record);
   record_ = std::move(*record);
+  audit::Index::Options index;
+  if (!settings_.audit_folder.empty()) index.directory = settings_.audit_folder + "/index";
+  index_ = std::make_unique<audit::Index>(*record_, std::move(index), log_);
   if (settings_.static_key_file.empty()) {
     seal_ = std::make_unique<barrier::ShamirSeal>();
   } else {
@@ -74,6 +77,7 @@ void Instance::fill_catalog() {
                           .barrier = *barrier_,
                           .store = *store_,
                           .record = *record_,
+                          .index = *index_,
                           .clock = clock_,
                           .random = random_,
                           .log = log_,
@@ -188,6 +192,7 @@ void Instance::stop() {
   }
   pool_.reset();
   outside_pool_.reset();
+  index_->stop();
   devices_->close_all();  // every answer was given: their last lines wait in the queues
   record_->close();       // its listeners post to loops, which still exist
   server_.reset();

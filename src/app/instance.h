@@ -12,6 +12,7 @@
 #include "api/vault/handler.h"
 #include "app/pool.h"
 #include "app/settings.h"
+#include "audit/index.h"
 #include "audit/log.h"
 #include "barrier/barrier.h"
 #include "base/log.h"
@@ -65,6 +66,7 @@ class Instance {
   // In the order of building; torn down the other way round.
   std::unique_ptr<storage::Store> store_;
   std::unique_ptr<audit::Log> record_;
+  std::unique_ptr<audit::Index> index_;
   std::unique_ptr<barrier::Seal> seal_;
   std::unique_ptr<barrier::Barrier> barrier_;
   pipeline::Catalog catalog_;

@@ -91,6 +91,13 @@ void device_metrics(MetricsPage& page, const auditdev::DeviceSet& set) {
   }
 }
 
+void index_metrics(MetricsPage& page, const audit::IndexStatus& index) {
+  page.gauge("record_indexed", "Entries that the record's index covers.", real(index.indexed));
+  page.gauge("record_index_bytes", "Of the record's index on disk.", real(index.run_bytes));
+  page.counter("record_index_removed_total", "Parts of the index that were damaged and made anew.",
+               real(index.runs_removed));
+}
+
 void net_metrics(MetricsPage& page, const net::ServerStatistics& net) {
   page.gauge("connections", "Open connections.", real(net.connections_now));
   page.counter("connections_total", "Accepted.", real(net.connections_accepted));
@@ -167,6 +174,7 @@ void Instance::collect_metrics(MetricsPage& page) const {
   if (const auto state = keeper_->state().get(); state != nullptr && state->devices != nullptr) {
     device_metrics(page, *state->devices);
   }
+  index_metrics(page, index_->status());
   net_metrics(page, server_->statistics());
   process_metrics(page);
 }

@@ -168,16 +168,20 @@ class PosixDisk final : public Disk {
     if (size > bytes_max) {
       return fail(ErrorKind::kTooLarge, "a file of the audit log is too long", full(path));
     }
-    std::string out(size, '\0');
-    size_t got = 0;
-    while (got < size) {
-      const ssize_t n = ::read(fd.get(), out.data() + got, size - got);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return failed("reading", full(path), errno);
-      if (n == 0) break;
-      got += static_cast<size_t>(n);
-    }
-    out.resize(got);
+    std::string out;
+    int error = 0;
+    // Bundles are long and read often: no zeros are written first.
+    out.resize_and_overwrite(size, [&](char* data, size_t) {
+      size_t got = 0;
+      while (got < size && error == 0) {
+        const ssize_t n = ::read(fd.get(), data + got, size - got);
+        if (n < 0 && errno != EINTR) error = errno;
+        if (n == 0) break;
+        if (n > 0) got += static_cast<size_t>(n);
+      }
+      return got;
+    });
+    if (error != 0) return failed("reading", full(path), error);
     return out;
   }
 

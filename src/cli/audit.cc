@@ -14,6 +14,7 @@ using base::Result;
 namespace {
 
 int list(Context& context) {
+  if (context.flags().on("entries")) return list_entries(context);
   Result<Reply> reply = context.api().get("sys/audit");
   if (!reply) return context.fail(2, "Error listing audits: ", reply.error());
   const Json none = Json(JsonObject());
@@ -80,6 +81,14 @@ int disable(Context& context) {
 
 constexpr FlagSpec kListFlags[] = {
     {.name = "detailed", .kind = FlagKind::kSwitch, .help = "Show options too."},
+    {.name = "entries",
+     .kind = FlagKind::kSwitch,
+     .help = "The record's newest entries instead; `audit query` says how to choose them."},
+    {.name = "log", .help = "With -entries: the record's folder, instead of a server."},
+    {.name = "limit",
+     .kind = FlagKind::kInteger,
+     .help = "With -entries: at most so many.",
+     .default_text = "100"},
 };
 constexpr FlagSpec kEnableFlags[] = {
     {.name = "description", .help = "What it is for."},

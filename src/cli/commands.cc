@@ -71,10 +71,16 @@ constexpr FlagSpec kOutputFlags[] = {
 };
 
 constexpr Group kGroups[] = {
-    {"audit", "Interact with audit devices",
-     "Where the server writes who asked for what.\n\n"
+    {"audit", "Ask and prove the record; audit devices",
+     "Where the server writes who asked for what: its own record, and devices beside it.\n\n"
+     "Who read this secret in the last hour?\n\n"
+     "    $ rekey audit query -path=secret/data/app -from=-1h\n\n"
      "List the audit devices:\n\n"
      "    $ rekey audit list"},
+    {"audit index", "Manage the record's index",
+     "What queries of the record use.\n\n"
+     "Make it anew:\n\n"
+     "    $ rekey audit index rebuild"},
     {"auth", "Interact with auth methods",
      "Ways for people and machines to log in.\n\n"
      "List the auth methods:\n\n"
@@ -140,14 +146,11 @@ constexpr Group kGroups[] = {
 
 std::span<const std::span<const Command>> all_commands() {
   static const std::span<const Command> tables[] = {
-      logical_commands(),     kv_commands(),
-      kv_metadata_commands(), status_commands(),
-      login_commands(),       token_commands(),
-      secrets_commands(),     auth_commands(),
-      policy_commands(),      audit_commands(),
-      lease_commands(),       operator_commands(),
-      rekey_commands(),       generate_root_commands(),
-      backup_commands(),      misc_commands(),
+      logical_commands(), kv_commands(),       kv_metadata_commands(), status_commands(),
+      login_commands(),   token_commands(),    secrets_commands(),     auth_commands(),
+      policy_commands(),  audit_commands(),    audit_log_commands(),   audit_proof_commands(),
+      lease_commands(),   operator_commands(), rekey_commands(),       generate_root_commands(),
+      backup_commands(),  misc_commands(),
   };
   return tables;
 }

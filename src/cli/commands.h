@@ -10,6 +10,8 @@
 namespace rekey::cli {
 
 std::span<const Command> audit_commands();
+std::span<const Command> audit_log_commands();
+std::span<const Command> audit_proof_commands();
 std::span<const Command> auth_commands();
 std::span<const Command> backup_commands();
 std::span<const Command> generate_root_commands();
@@ -26,6 +28,8 @@ std::span<const Command> secrets_commands();
 std::span<const Command> status_commands();
 std::span<const Command> token_commands();
 
+// The record's newest entries that fit the flags of `audit query`.
+int list_entries(Context& context);
 // What list commands print: the keys, or that there are none (exit code 2).
 int show_keys(Context& context, const Reply& reply, std::string_view path);
 // What write commands print: the answer, or where the data went.

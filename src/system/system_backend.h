@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "audit/index.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "logical/openapi.h"
@@ -31,6 +32,7 @@ struct SystemParts {
   barrier::Barrier& barrier;
   storage::Store& store;
   audit::Log& record;
+  audit::Index& index;
   const base::Clock& clock;
   base::Random& random;
   base::Log& log;
@@ -88,6 +90,8 @@ class SystemBackend final : public logical::Backend {
   void add_lease_queue_routes();
   // quotas/*
   void add_quota_routes();
+  void add_audit_log_routes();  // audit-log/...
+  void add_audit_entry_routes();
 
   SystemParts parts_;
   logical::RouteTable routes_;
