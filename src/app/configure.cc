@@ -81,6 +81,8 @@ Result<Settings> configure(const std::vector<std::string>& paths) {
     settings.audit_folder =
         config->audit_log_path.value_or(config->storage->path + "/audit") + "/log";
   }
+  settings.audit_retention = config->audit_retention;
+  settings.audit_archive = config->audit_archive;
   if (config->seal.kind == config::SealKind::kStatic) {
     settings.static_key_file = config->seal.key_path;
   }

@@ -56,6 +56,13 @@ Result<void> Instance::open_parts() {
   audit::Index::Options index;
   if (!settings_.audit_folder.empty()) index.directory = settings_.audit_folder + "/index";
   index_ = std::make_unique<audit::Index>(*record_, std::move(index), log_);
+  if (settings_.audit_retention) {
+    retention_ = std::make_unique<audit::RetentionJob>(
+        *record_,
+        audit::RetentionJob::Options{.keep = *settings_.audit_retention,
+                                     .archive = settings_.audit_archive},
+        clock_, log_);
+  }
   if (settings_.static_key_file.empty()) {
     seal_ = std::make_unique<barrier::ShamirSeal>();
   } else {
@@ -192,6 +199,7 @@ void Instance::stop() {
   }
   pool_.reset();
   outside_pool_.reset();
+  retention_.reset();
   index_->stop();
   devices_->close_all();  // every answer was given: their last lines wait in the queues
   record_->close();       // its listeners post to loops, which still exist

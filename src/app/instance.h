@@ -14,6 +14,7 @@
 #include "app/settings.h"
 #include "audit/index.h"
 #include "audit/log.h"
+#include "audit/retention_job.h"
 #include "barrier/barrier.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -67,6 +68,7 @@ class Instance {
   std::unique_ptr<storage::Store> store_;
   std::unique_ptr<audit::Log> record_;
   std::unique_ptr<audit::Index> index_;
+  std::unique_ptr<audit::RetentionJob> retention_;  // null: everything is kept
   std::unique_ptr<barrier::Seal> seal_;
   std::unique_ptr<barrier::Barrier> barrier_;
   pipeline::Catalog catalog_;

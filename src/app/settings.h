@@ -2,6 +2,7 @@
 // (configure.h), by -dev and by -standalone; instance.h builds a server from it. Values.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +17,13 @@ enum class StorageKind { kMemory, kLmdb };
 
 struct Settings {
   StorageKind storage = StorageKind::kLmdb;
-  std::string storage_type = "lmdb";  // as the API shows it
-  std::string data_folder;            // of the LMDB store
-  std::string audit_folder;           // of the record; empty with memory storage
-  std::string static_key_file;        // of the static seal; empty: Shamir
-  bool make_static_key = false;       // make that file if it is missing
+  std::string storage_type = "lmdb";              // as the API shows it
+  std::string data_folder;                        // of the LMDB store
+  std::string audit_folder;                       // of the record; empty with memory storage
+  std::optional<base::Duration> audit_retention;  // older entries go; nothing: all are kept
+  std::string audit_archive;                      // to where; empty: they are gone
+  std::string static_key_file;                    // of the static seal; empty: Shamir
+  bool make_static_key = false;                   // make that file if it is missing
   net::ServerOptions server;
   std::vector<bool> metrics_open;  // by listener: sys/metrics answers without a token
   std::string metrics_prefix = "vault";

@@ -28,10 +28,16 @@ Result<std::string> EntrySource::entry(uint64_t index) const {
   return found;
 }
 
-Result<std::unique_ptr<FolderSource>> FolderSource::open(const std::string& directory) {
+Result<std::unique_ptr<FolderSource>> FolderSource::open(const std::string& directory,
+                                                         const std::string& archive) {
   Result<std::unique_ptr<Disk>> disk = open_posix_disk_for_reading(directory);
   if (!disk) return base::forward(disk);
   std::unique_ptr<FolderSource> source(new FolderSource(std::move(*disk)));
+  if (!archive.empty()) {
+    Result<std::unique_ptr<Disk>> more = open_posix_disk_for_reading(archive);
+    if (!more) return base::forward(more);
+    source->archive_ = std::move(*more);
+  }
   Result<void> read = source->read_head();
   if (!read) return base::forward(read);
   source->read_tail();
@@ -100,6 +106,10 @@ Result<uint64_t> FolderSource::read(uint64_t from, size_t limit, const Visit& vi
     Result<std::string> bytes = disk_->read(bundle_path(bundle), kBundleBytesMax);
     if (!bytes && bytes.error().kind() == ErrorKind::kNotFound) {
       bytes = read_bundle(*disk_, bundle, signed_size_, width);
+    }
+    if (!bytes && bytes.error().kind() == ErrorKind::kNotFound && archive_) {
+      bytes = archive_->read(bundle_path(bundle), kBundleBytesMax);
+      width = kTileWidth;
     }
     if (!bytes) return base::forward(bytes);
     uint64_t index = bundle * kTileWidth;

@@ -50,7 +50,9 @@ class LogSource final : public EntrySource {
 // checkpoint and, where the write-ahead log is there too, those behind it, as they are now.
 class FolderSource final : public EntrySource {
  public:
-  static base::Result<std::unique_ptr<FolderSource>> open(const std::string& directory);
+  // `archive`: where retention put older entries; may be empty.
+  static base::Result<std::unique_ptr<FolderSource>> open(const std::string& directory,
+                                                          const std::string& archive = {});
 
   std::string log_id() const override { return log_id_; }
   uint64_t size() const override { return tail_first_ + tail_.size(); }
@@ -67,6 +69,7 @@ class FolderSource final : public EntrySource {
   void read_tail();
 
   std::unique_ptr<Disk> disk_;
+  std::unique_ptr<Disk> archive_;  // may be null
   std::string log_id_;
   std::string checkpoint_;
   uint64_t signed_size_ = 0;

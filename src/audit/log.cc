@@ -11,6 +11,7 @@
 #include "audit/disk.h"
 #include "audit/proof.h"
 #include "audit/publisher.h"
+#include "audit/retention.h"
 #include "audit/wal.h"
 #include "base/check.h"
 #include "base/codec.h"
@@ -611,6 +612,20 @@ Result<std::vector<Hash>> Log::consistency_proof(uint64_t old_size, uint64_t siz
   if (size > readable_size()) return fail(ErrorKind::kNotFound, "the audit log is smaller");
   TileTree tree = impl_->publisher_->tree();
   return consistency_path(tree, old_size, size);
+}
+
+Result<Retired> Log::retire(base::WallTime before, const std::string& archive) {
+  Result<Checkpoint> checkpoint = last_checkpoint();
+  if (!checkpoint) return base::forward(checkpoint);
+  Result<uint64_t> below = entries_before(*impl_->disk_, checkpoint->size, before);
+  if (!below) return base::forward(below);
+  std::unique_ptr<Disk> place;
+  if (!archive.empty()) {
+    Result<std::unique_ptr<Disk>> opened = open_posix_disk(archive);
+    if (!opened) return base::forward(opened);
+    place = std::move(*opened);
+  }
+  return retire_entries(*impl_->disk_, place.get(), checkpoint->size, *below);
 }
 
 uint64_t Log::store_revision_floor() const {

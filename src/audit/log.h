@@ -29,6 +29,7 @@
 namespace rekey::audit {
 
 class Disk;
+struct Retired;
 
 inline constexpr size_t kEntryBytesMax = 65'535;  // C2SP tlog-tiles: a 16-bit length
 
@@ -170,6 +171,10 @@ class Log {
                                                                   uint64_t size) const;
   base::Result<std::vector<crypto::Sha256Digest>> consistency_proof(uint64_t old_size,
                                                                     uint64_t size) const;
+
+  // Takes entries older than `before` out, as far as whole bundles and the last checkpoint go: into
+  // the folder `archive`, or away where that is empty (retention.h). Blocks long; one at a time.
+  base::Result<Retired> retire(base::WallTime before, const std::string& archive);
 
   // The highest store revision that any durable entry vouched for: a store that is older was put
   // back from a copy.

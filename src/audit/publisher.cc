@@ -534,6 +534,10 @@ Result<uint64_t> Publisher::read(
     }
     if (!in_memory) {
       Result<std::string> file = disk_.read(bundle_path(bundle), kBundleBytesMax);
+      if (!file && file.error().kind() == ErrorKind::kNotFound) {
+        return fail(ErrorKind::kNotFound, "the entry was taken out of the audit log by retention",
+                    file.error().detail());
+      }
       if (!file) return base::forward(file);
       bytes = std::move(*file);
     }

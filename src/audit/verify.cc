@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "audit/publisher.h"
+#include "audit/retention.h"
 #include "audit/tiles.h"
 #include "audit/wal.h"
 #include "base/codec.h"
@@ -65,6 +66,7 @@ class Verifier {
     Result<bool> begun = read_checkpoint();
     if (!begun) return base::forward(begun);
     if (*begun) {
+      read_kept();
       check_upper_tiles();
       check_entries();
       check_root();
@@ -183,6 +185,18 @@ class Verifier {
     return std::move(*hashes);
   }
 
+  // Retention says which entries it took out. Whoever forges that hides nothing: their number is in
+  // the report, and their hashes are in the tree.
+  void read_kept() {
+    Result<uint64_t> kept = first_kept_entry(disk_);
+    if (kept) {
+      first_kept_ = *kept;
+    } else {
+      find(0, kKeptPath, "is damaged");
+    }
+    if (first_kept_ > head_.size) find(0, kKeptPath, "says that signed entries were taken out");
+  }
+
   // Every full tile from level 1 on must have the root that the tile above says. Level 0 is checked
   // together with its entries.
   void check_upper_tiles() {
@@ -265,6 +279,17 @@ class Verifier {
     }
     uint64_t found_width = 0;
     Result<std::string> bytes = read_bundle(disk_, bundle, head_.size, found_width);
+    if (!bytes && first < first_kept_) {
+      if (options_.archive != nullptr) {
+        bytes = options_.archive->read(bundle_path(bundle), kBundleBytesMax);
+        found_width = kTileWidth;
+      }
+      if (!bytes && options_.archive == nullptr) {
+        std::lock_guard lock(mutex_);
+        report_.entries_taken_out += width;
+        return;
+      }
+    }
     if (!bytes) {
       find(first, bundle_path(bundle, width),
            "is missing: " + entry_place(first) + " to " + std::to_string(first + width - 1));
@@ -403,6 +428,7 @@ class Verifier {
   std::vector<Found> found_;
   std::optional<VerifierKey> key_;
   TreeHead head_;
+  uint64_t first_kept_ = 0;
   uint64_t wal_tile_index_ = UINT64_MAX;
   std::optional<std::vector<Hash>> wal_tile_;
 };

@@ -27,6 +27,8 @@ struct VerifyOptions {
   std::optional<VerifierKey> key;
   // Checkpoints (signed notes) that someone kept: the tree must contain them.
   std::vector<std::string> kept_checkpoints;
+  // Where the bundles that retention took out are; null: only their hashes are checked.
+  const Disk* archive = nullptr;
   unsigned threads = 2;
 };
 
@@ -42,6 +44,7 @@ struct VerifyReport {
   uint64_t size = 0;     // entries under the checkpoint
   Hash root{};
   uint64_t entries_checked = 0;
+  uint64_t entries_taken_out = 0;  // by retention, and in no archive: only their hashes are there
   uint64_t entry_bytes = 0;
   uint64_t entries_behind_checkpoint = 0;  // durable but not signed yet
   uint64_t kept_checkpoints_checked = 0;

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "audit/entry_source.h"
 #include "cli/command.h"
 
 namespace rekey::cli {
@@ -12,8 +13,15 @@ namespace rekey::cli {
 inline constexpr FlagSpec kAuditFolderFlag = {
     .name = "log", .help = "The record's folder: read it instead of asking a server."};
 
+inline constexpr FlagSpec kAuditArchiveFlag = {
+    .name = "archive", .help = "With -log: the folder to which retention moved older entries."};
+
 // The folder given with -log; empty: over the API.
 inline std::string folder_of(const Context& context) { return context.flags().text("log"); }
+
+inline base::Result<std::unique_ptr<audit::FolderSource>> open_folder(const Context& context) {
+  return audit::FolderSource::open(folder_of(context), context.flags().text("archive"));
+}
 
 inline bool read_number(std::string_view text, uint64_t& out) {
   const auto read = std::from_chars(text.data(), text.data() + text.size(), out);

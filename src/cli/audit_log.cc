@@ -31,7 +31,7 @@ int show(Context& context) {
   }
   std::string entry;
   if (const std::string folder = folder_of(context); !folder.empty()) {
-    auto source = audit::FolderSource::open(folder);
+    auto source = open_folder(context);
     if (!source) return cannot_read(context, source.error());
     auto found = (*source)->entry(index);
     if (!found) return cannot_read(context, found.error());
@@ -201,7 +201,7 @@ int query(Context& context) {
         context, *asked,
         [&](const audit::Query& one) { return ask_api(context, asked->body, one); }, *printer);
   }
-  auto source = audit::FolderSource::open(folder);
+  auto source = open_folder(context);
   if (!source) return cannot_read(context, source.error());
   const auto index = audit::open_index_for_reading(folder, **source, kSilent);
   asked->query.blocks_max = UINT64_MAX;
@@ -216,7 +216,7 @@ int query(Context& context) {
 // Where the record ends now.
 Result<uint64_t> record_size(Context& context, const std::string& folder) {
   if (!folder.empty()) {
-    auto source = audit::FolderSource::open(folder);
+    auto source = open_folder(context);
     if (!source) return base::forward(source);
     return (*source)->size();
   }
@@ -232,7 +232,7 @@ Result<uint64_t> record_size(Context& context, const std::string& folder) {
 Result<uint64_t> print_from(Context& context, const std::string& folder, uint64_t from,
                             EntryPrinter& printer) {
   if (!folder.empty()) {
-    auto source = audit::FolderSource::open(folder);
+    auto source = open_folder(context);
     if (!source) return base::forward(source);
     return (*source)->read(from, SIZE_MAX, [&](uint64_t index, std::string_view entry) {
       printer.print(index, entry);
@@ -302,9 +302,10 @@ constexpr FlagSpec kOutput = {.name = "format",
                               .help = "table, json, jsonl (an entry a line) or csv.",
                               .default_text = "table",
                               .choices = "table json jsonl csv"};
-constexpr FlagSpec kFolderFlags[] = {kAuditFolderFlag};
+constexpr FlagSpec kFolderFlags[] = {kAuditFolderFlag, kAuditArchiveFlag};
 constexpr FlagSpec kQueryFlags[] = {
     kAuditFolderFlag,
+    kAuditArchiveFlag,
     kOutput,
     {.name = "from", .help = "Not before: 2026-11-24T09:00:00Z, 2026-11-24, -90m."},
     {.name = "to", .help = "Before: the same forms, or now."},
@@ -325,6 +326,7 @@ constexpr FlagSpec kQueryFlags[] = {
 };
 constexpr FlagSpec kTailFlags[] = {
     kAuditFolderFlag,
+    kAuditArchiveFlag,
     kOutput,
     {.name = "lines",
      .kind = FlagKind::kInteger,

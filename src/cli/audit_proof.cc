@@ -1,9 +1,11 @@
-// audit prove, verify, key: what an auditor needs of the record.
+// audit prove, verify, key, archive: what an auditor needs of the record.
 #include <fmt/format.h>
 #include <ostream>
 
 #include "audit/entry_source.h"
 #include "audit/proof.h"
+#include "audit/query.h"
+#include "audit/retention.h"
 #include "audit/tiles.h"
 #include "audit/verify.h"
 #include "cli/audit_common.h"
@@ -18,8 +20,8 @@ namespace {
 
 constexpr unsigned kVerifyThreadsMax = 256;
 
-Result<std::string> prove_from_folder(const std::string& folder, uint64_t index) {
-  auto source = audit::FolderSource::open(folder);
+Result<std::string> prove_from_folder(const Context& context, uint64_t index) {
+  auto source = open_folder(context);
   if (!source) return base::forward(source);
   if (index >= (*source)->signed_size()) {
     return base::fail(
@@ -40,8 +42,8 @@ int prove(Context& context) {
     return context.fail(1, "An entry's index is a whole number.");
   }
   std::string text;
-  if (const std::string folder = folder_of(context); !folder.empty()) {
-    Result<std::string> proof = prove_from_folder(folder, index);
+  if (!folder_of(context).empty()) {
+    Result<std::string> proof = prove_from_folder(context, index);
     if (!proof) return cannot_read(context, proof.error());
     text = std::move(*proof);
   } else {
@@ -132,6 +134,14 @@ int verify(Context& context) {
   options.threads = static_cast<unsigned>(threads);
   auto disk = audit::open_posix_disk_for_reading(folder);
   if (!disk) return context.fail(1, "Error reading the record: " + with_detail(disk.error()));
+  std::unique_ptr<audit::Disk> archive;
+  if (const std::string path = context.flags().text("archive"); !path.empty()) {
+    auto opened = audit::open_posix_disk_for_reading(path);
+    if (!opened)
+      return context.fail(1, "Error reading the archive: " + with_detail(opened.error()));
+    archive = std::move(*opened);
+    options.archive = archive.get();
+  }
   auto report = audit::verify_log(**disk, options);
   if (!report) return context.fail(1, "Error reading the record: " + with_detail(report.error()));
   say_report(context, *report);
@@ -145,9 +155,49 @@ int verify(Context& context) {
   return context.say("The record is as it was written.");
 }
 
-constexpr FlagSpec kFolderFlags[] = {kAuditFolderFlag};
+int archive(Context& context) {
+  const std::string folder = folder_of(context), to = context.flags().text("to");
+  const bool drop = context.flags().on("drop");
+  if (folder.empty()) {
+    return context.fail(1,
+                        "Archiving works on the record's files while no server runs: -log=FOLDER.");
+  }
+  if (to.empty() != drop) {
+    return context.fail(1, "Either -to=FOLDER, or -drop to have the entries gone for good.");
+  }
+  auto before = audit::parse_query_time(context.flags().text("before"), base::SystemClock().wall());
+  if (!before) return context.fail(1, "-before: " + before.error().message());
+  auto source = audit::FolderSource::open(folder);
+  if (!source) return cannot_read(context, source.error());
+  auto disk = audit::open_posix_disk(folder);
+  if (!disk) return context.fail(2, "Error opening the record: " + with_detail(disk.error()));
+  std::unique_ptr<audit::Disk> place;
+  if (!drop) {
+    auto opened = audit::open_posix_disk(to);
+    if (!opened)
+      return context.fail(2, "Error opening the archive: " + with_detail(opened.error()));
+    place = std::move(*opened);
+  }
+  const uint64_t signed_size = (*source)->signed_size();
+  auto below = audit::entries_before(**disk, signed_size, *before);
+  if (!below) return cannot_read(context, below.error());
+  auto retired = audit::retire_entries(**disk, place.get(), signed_size, *below);
+  if (!retired) return context.fail(2, "Error archiving: " + with_detail(retired.error()));
+  return context.say(fmt::format("Success! {} entries were {}; the record begins with entry {}.",
+                                 retired->entries, drop ? "dropped" : "moved",
+                                 retired->first_kept));
+}
+
+constexpr FlagSpec kArchiveFlags[] = {
+    kAuditFolderFlag,
+    {.name = "before", .help = "Entries before this go: 2026-11-24T09:00:00Z, 2026-11-24, -2160h."},
+    {.name = "to", .help = "The folder for them; what is there already stays."},
+    {.name = "drop", .kind = FlagKind::kSwitch, .help = "No folder: they are gone for good."},
+};
+constexpr FlagSpec kFolderFlags[] = {kAuditFolderFlag, kAuditArchiveFlag};
 constexpr FlagSpec kVerifyFlags[] = {
     kAuditFolderFlag,
+    kAuditArchiveFlag,
     {.name = "key", .help = "The verifier key that you trust, or @FILE with it."},
     {.name = "checkpoint", .kind = FlagKind::kTexts, .help = "A checkpoint that you kept; a file."},
     {.name = "proof", .help = "Check this proof (a file) instead of a log."},
@@ -179,6 +229,17 @@ constexpr Command kCommands[] = {
              "    $ rekey audit verify -proof=entry.tlog-proof -key=@rekey.vkey",
      .run = verify,
      .flags = kVerifyFlags,
+     .sets = kNoFlags},
+    {.name = "audit archive",
+     .summary = "Move old entries of the record elsewhere",
+     .usage = "[options]",
+     .help = "Moves the oldest entries, in whole blocks of 256, to another folder while no server "
+             "runs. The tree's hashes stay: what is left can be proven as before, and what was "
+             "moved with -archive=FOLDER.\n\n"
+             "    $ rekey audit archive -log=/var/lib/rekey/audit/log -before=-2160h "
+             "-to=/mnt/archive",
+     .run = archive,
+     .flags = kArchiveFlags,
      .sets = kNoFlags},
     {.name = "audit key",
      .summary = "Print the record's verifier key",

@@ -285,8 +285,19 @@ class FileReader {
       Block block(file_, section, "audit_log");
       std::string path;
       block.text("path", path);
-      if (path.empty()) block.wrong_here("path is missing: the folder for the record");
-      config_.audit_log_path = std::move(path);
+      base::Duration retention{};
+      const bool keeps_all = !block.duration("retention", retention);
+      block.text("archive", config_.audit_archive);
+      if (path.empty() && keeps_all) block.wrong_here("path is missing: the folder for the record");
+      if (!path.empty()) config_.audit_log_path = std::move(path);
+      if (!keeps_all) config_.audit_retention = retention;
+      if (keeps_all && !config_.audit_archive.empty()) {
+        block.wrong_here("archive needs retention: the age at which entries go there");
+      }
+      if (!keeps_all && retention < kAuditRetentionMin) {
+        block.wrong_here("retention: expected at least " +
+                         base::format_duration(kAuditRetentionMin));
+      }
       if (auto read = block.finish(); !read) return read;
     }
     for (const Section& section : top.blocks("telemetry")) {

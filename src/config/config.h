@@ -27,6 +27,9 @@ inline constexpr uint32_t kIoThreadsMax = 256;
 inline constexpr uint64_t kRequestBodyBytesMax = 1ull << 30;
 inline constexpr base::Duration kRequestDurationMax = std::chrono::hours(24);
 
+// Less would take entries out before anybody could have looked at them.
+inline constexpr base::Duration kAuditRetentionMin = std::chrono::hours(24);
+
 // One text to read and what to call it in messages: a file's path, or "VAULT_LOCAL_CONFIG".
 struct Source {
   std::string name;
@@ -61,7 +64,9 @@ struct ServerConfig {
   std::optional<Storage> storage;
   std::vector<Listener> listeners;
   Seal seal;
-  std::optional<std::string> audit_log_path;  // a folder; nothing: beside the store
+  std::optional<std::string> audit_log_path;      // a folder; nothing: beside the store
+  std::optional<base::Duration> audit_retention;  // older entries are taken out; nothing: never
+  std::string audit_archive;                      // into this folder; empty: they are gone
 
   base::Duration default_lease_ttl{std::chrono::hours(768)};
   base::Duration max_lease_ttl{std::chrono::hours(768)};

@@ -38,7 +38,7 @@ constexpr const char* kTls = " tls_cert_file = \"c\" tls_key_file = \"k\" ";
 // Every key that has an effect.
 constexpr const char* kEveryKey = R"(
     storage "lmdb" { path = "/data" }
-    audit_log { path = "/record" }
+    audit_log { path = "/record" retention = "2160h" archive = "/archive" }
     listener "tcp" {
       address = "[::]:8200"
       tls_cert_file = "/c" tls_key_file = "/k" tls_client_ca_file = "/ca"
@@ -90,6 +90,8 @@ TEST(Config, ReadsWholeFile) {
   EXPECT_EQ(config.storage->kind, StorageKind::kLmdb);
   EXPECT_EQ(config.storage->path, "/data");
   EXPECT_EQ(config.audit_log_path, "/record");
+  EXPECT_EQ(config.audit_retention, std::chrono::hours(2160));
+  EXPECT_EQ(config.audit_archive, "/archive");
   ASSERT_EQ(config.listeners.size(), 2u);
   const net::ListenerOptions& tcp = config.listeners[0].net;
   EXPECT_EQ(tcp.address, "[::]:8200");
@@ -325,6 +327,13 @@ TEST(Config, StopsAtNonsenseAndSaysWhatWouldBeRight) {
       {"{\"a\": }", "f:1: expected a value"},
   };
   for (const auto& [text, message] : kCases) EXPECT_EQ(error_of(text), message) << text;
+}
+
+TEST(Config, RetentionOfTheRecordMakesSense) {
+  EXPECT_EQ(error_of("audit_log { archive = \"/a\" path = \"/p\" }"),
+            "f:1: audit_log: archive needs retention: the age at which entries go there");
+  EXPECT_EQ(error_of("audit_log { retention = \"1h\" }"),
+            "f:1: audit_log: retention: expected at least 24h0m0s");
 }
 
 TEST(Config, NeverShowsAKey) {
