@@ -13,6 +13,7 @@ constexpr uint64_t kProgressBlocks = 4'096;
 
 Index::Index(const Log& log, Options options, const base::Log& operator_log)
     : source_(log), operator_log_(operator_log) {
+  if (!options.enabled) return;
   Result<std::unique_ptr<IndexFolder>> folder =
       options.directory.empty() ? make_memory_index_folder() : open_index_folder(options.directory);
   Result<std::unique_ptr<IndexStore>> store =

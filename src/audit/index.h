@@ -26,6 +26,7 @@ class Index {
   struct Options {
     std::string directory;  // its own; made 0700 if missing. Empty: in memory
     IndexStore::Options store;
+    bool enabled = true;  // false: no thread and no files, queries read the log
   };
   // `log` and `operator_log` outlive it. Never fails: what is wrong is in status().problem.
   Index(const Log& log, Options options, const base::Log& operator_log);

@@ -553,6 +553,13 @@ Result<Checkpoint> Log::last_checkpoint() const {
 
 uint64_t Log::readable_size() const { return impl_->publisher_ ? impl_->publisher_->size() : 0; }
 
+void Log::make_readable() {
+  const uint64_t size = durable_size();
+  if (impl_->publisher_ && readable_size() < size) {
+    impl_->publisher_->hurry(size, kReadablePatience);
+  }
+}
+
 Result<std::string> Log::entry(uint64_t index) const {
   std::string found;
   Result<uint64_t> next = read(index, 1, [&](uint64_t, std::string_view entry) {

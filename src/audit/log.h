@@ -31,6 +31,7 @@ namespace rekey::audit {
 class Disk;
 struct Retired;
 
+inline constexpr std::chrono::milliseconds kReadablePatience{1000};
 inline constexpr size_t kEntryBytesMax = 65'535;  // C2SP tlog-tiles: a 16-bit length
 
 // A checkpoint that was signed: the tree's size and root, and the signed note that says so.
@@ -153,6 +154,9 @@ class Log {
 
   // Entries [0, n) can be read. Follows durable_size() within milliseconds.
   uint64_t readable_size() const;
+  // Has everything that is durable now made readable, and waits for it, but not for longer than
+  // kReadablePatience: for those who want to see what they just did.
+  void make_readable();
   base::Result<std::string> entry(uint64_t index) const;  // kNotFound beyond readable_size()
   // Calls `visit` for entries from `from` on, in order, until it returns false, `limit` were seen
   // or the readable end is reached; gives the next index. The view is valid during the call.

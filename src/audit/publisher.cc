@@ -200,7 +200,7 @@ std::unique_ptr<Group> Publisher::take_spare() {
 
 // Until there is something to do; false at the end.
 bool Publisher::wait_for_work(std::unique_lock<std::mutex>& lock) {
-  const auto asked = [&] { return stop_ || checkpoint_wanted_ > checkpoint_tried_; };
+  const auto asked = [&] { return stop_ || hurry_ || checkpoint_wanted_ > checkpoint_tried_; };
   if (status_.failing && !stop_) {
     work_.wait_for(lock, options_.retry_interval, [&] { return stop_; });
     return true;
@@ -238,6 +238,7 @@ void Publisher::round(bool last) {
   {
     std::lock_guard lock(mutex_);
     wanted = checkpoint_wanted_;
+    hurry_ = false;
     asked = checkpoint_wanted_ > checkpoint_tried_;
     can_sign = signer_.has_value();
   }
@@ -507,6 +508,14 @@ Publisher::Status Publisher::status() const {
 }
 
 // --- reading ---
+
+void Publisher::hurry(uint64_t size, base::Duration patience) {
+  std::unique_lock lock(mutex_);
+  if (!thread_.joinable()) return;  // it is driven by steps
+  hurry_ = true;
+  work_.notify_all();
+  done_.wait_for(lock, patience, [&] { return this->size() >= size || status_.failing || stop_; });
+}
 
 TileTree Publisher::tree() const {
   std::lock_guard lock(tail_mutex_);

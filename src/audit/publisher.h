@@ -73,6 +73,10 @@ class Publisher {
   base::Result<Checkpoint> checkpoint(uint64_t size);
   base::Result<Checkpoint> last_checkpoint() const;
 
+  // Publishes at once instead of gathering; waits until there are `size` entries, or `patience`
+  // ends.
+  void hurry(uint64_t size, base::Duration patience);
+
   uint64_t size() const { return size_.load(std::memory_order_acquire); }
   base::Result<uint64_t> read(uint64_t from, size_t limit,
                               const std::function<bool(uint64_t, std::string_view)>& visit) const;
@@ -129,6 +133,7 @@ class Publisher {
   Status status_;
   bool stop_ = false;
   bool room_wanted_ = false;
+  bool hurry_ = false;              // somebody wants to read the newest entries
   uint64_t checkpoint_wanted_ = 0;  // asked for
   uint64_t checkpoint_tried_ = 0;   // answered
   std::optional<base::Error> checkpoint_error_;

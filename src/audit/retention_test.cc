@@ -52,7 +52,7 @@ class RetentionTest : public ::testing::Test {
     options.directory = folder_ + "/log";
     options.origin = "rekey.test/retention";
     auto log = Log::open(options, kClock, random_, kNoLog);
-    EXPECT_TRUE(log);
+    EXPECT_TRUE(log) << log.error().describe();
     auto key =
         crypto::Ed25519PrivateKey::from_seed(base::SecretBytes::copy_of(std::string(32, 'b')));
     EXPECT_TRUE((*log)->set_signer(std::move(*key)));
@@ -107,7 +107,7 @@ TEST_F(RetentionTest, WhatIsLeftAndWhatWasMovedCanBeProven) {
 TEST_F(RetentionTest, TheLogGoesOnAfterARestart) {
   ASSERT_TRUE(log_->retire(kStart + std::chrono::hours(1), {}));  // older than all
   EXPECT_EQ(*first_kept_entry(**open_posix_disk_for_reading(folder_ + "/log")), 256u * 5);
-  log_->close();
+  log_.reset();  // lets go of the lock
   log_ = open_log();
   EXPECT_FALSE(log_->health().damaged) << log_->health().reason;
   for (uint64_t i = kEntries; i < kEntries + 300; ++i) ASSERT_TRUE(log_->append(make_entry(i)));

@@ -99,11 +99,13 @@ Result<Asked> read_query(Context& context, bool over_api) {
   audit::set_path(query, flags.text("path"));
   query.identity = flags.text("identity");
   query.accessor = flags.text("accessor");
-  query.address = flags.text("address");
+  query.address = flags.text("remote");
   query.operation = flags.text("operation");
-  for (const char* name : {"path", "identity", "accessor", "address", "operation"}) {
+  for (const char* name : {"path", "identity", "accessor", "operation"}) {
     if (!flags.text(name).empty()) asked.body.set(name, flags.text(name));
   }
+  // -address is the server's, as in every command.
+  if (!query.address.empty()) asked.body.set("address", query.address);
   query.denied = flags.on("denied");
   if (query.denied) asked.body.set("denied", true);
   query.oldest_first = flags.on("oldest");
@@ -312,7 +314,7 @@ constexpr FlagSpec kQueryFlags[] = {
     {.name = "path", .help = "A path; with * at its end, all that begin so."},
     {.name = "identity", .help = "Entity id or display name."},
     {.name = "accessor", .help = "Accessor of the token that asked or was given out."},
-    {.name = "address", .help = "Address of the client, or the forwarded one."},
+    {.name = "remote", .help = "Address of the client, or the forwarded one."},
     {.name = "value",
      .help = "A value in request or answer: - reads it from standard input, or its hash."},
     {.name = "operation", .help = "read, list, create, update, patch or delete."},

@@ -187,8 +187,8 @@ TEST_F(AuditLog, ProofsHoldByThemselves) {
 }
 
 TEST_F(AuditLog, VerifyNamesThePlace) {
-  Outcome checked =
-      run_words({"audit", "verify", "-key=" + key_, "-checkpoint=" + write("kept", checkpoint_)});
+  Outcome checked = run_words(
+      {"audit", "verify", "-key=" + key_, "-checkpoint=" + write("old-checkpoint", checkpoint_)});
   EXPECT_EQ(checked.code, 0) << checked.err;
   EXPECT_NE(checked.out.find("The record is as it was written."), checked.out.npos);
   EXPECT_EQ(checked.err, "");

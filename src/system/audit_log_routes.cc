@@ -94,7 +94,8 @@ void write_entry(JsonWriter& json, uint64_t index, std::string_view entry) {
   json.end_object();
 }
 
-Result<Response> entries(const Context& context, const audit::Log& record) {
+Result<Response> entries(const Context& context, audit::Log& record) {
+  record.make_readable();
   auto limit = read_limit(context.fields);
   if (!limit) return forward(limit);
   const int64_t from = context.fields.integer("from");
@@ -127,7 +128,8 @@ Result<Response> entry_indexes(const Context& context, const audit::Log& record)
   return logical::with_keys(keys);
 }
 
-Result<Response> entry(const Context& context, const audit::Log& record) {
+Result<Response> entry(const Context& context, audit::Log& record) {
+  record.make_readable();
   auto index = read_index(context.fields.text("index"));
   if (!index) return forward(index);
   auto found = record.entry(*index);
@@ -189,9 +191,10 @@ Result<audit::Query> read_query(Context& context) {
   return query;
 }
 
-Result<Response> query(Context& context, const audit::Index& index) {
+Result<Response> query(Context& context, audit::Log& record, const audit::Index& index) {
   auto query = read_query(context);
   if (!query) return forward(query);
+  record.make_readable();
   auto result = index.query(*query);
   if (!result) return forward(result);
   Response response;
@@ -231,6 +234,7 @@ Result<Response> describe(const Context& context, const Result<audit::Checkpoint
 }
 
 Result<Response> proof(const Context& context, audit::Log& record) {
+  record.make_readable();
   auto index = read_index(context.fields.text("index"));
   if (!index) return forward(index);
   auto text = record.prove(*index);
@@ -295,7 +299,7 @@ void SystemBackend::add_audit_log_routes() {
 }
 
 void SystemBackend::add_audit_entry_routes() {
-  const audit::Log& record = parts_.record;
+  audit::Log& record = parts_.record;
   const audit::Index& index = parts_.index;
   routes_.add(
       {.pattern = "audit-log/entries",
@@ -311,7 +315,7 @@ void SystemBackend::add_audit_entry_routes() {
                              [&record](Context& context) { return entry(context, record); }}},
                .synopsis = "One entry of the record.",
                .blocking = true});
-  const auto answer = [&index](Context& context) { return query(context, index); };
+  const auto answer = [&record, &index](Context& context) { return query(context, record, index); };
   routes_.add(
       {.pattern = "audit-log/query",
        .fields = {{"from", FieldType::kString, "Not before: a time, or -1h."},

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "audit/disk.h"
+#include "audit/index.h"
 #include "audit/log.h"
 #include "barrier/barrier.h"
 #include "base/clock.h"
@@ -108,6 +109,7 @@ class Harness {
   base::SeededRandom random_;
   base::Log log_;
   std::unique_ptr<audit::Log> record_;
+  std::unique_ptr<audit::Index> index_;  // without a thread
   barrier::ShamirSeal seal_;
   std::unique_ptr<barrier::Barrier> barrier_;
   pipeline::Catalog catalog_;
