@@ -52,16 +52,6 @@ Harness::Harness(storage::Store& store, Options options)
       random_(options.seed),
       log_(clock_, -1) {
   record_ = open_record(options);
-    : store_(store), clock_(fake_clock_), random_(seed), log_(clock_, -1) {
-  audit::Log::Options options;
-  options.origin = "test";
-  options.in_memory = record_disk == nullptr;
-  options.retry_interval = std::chrono::milliseconds(10);
-  auto record = record_disk == nullptr
-                    ? audit::Log::open(options, clock_, random_, log_)
-                    : audit::Log::open_on(std::move(record_disk), options, clock_, random_, log_);
-  REKEY_CHECK(record.has_value());
-  record_ = std::move(*record);
   index_ = std::make_unique<audit::Index>(*record_, audit::Index::Options{.enabled = false}, log_);
   barrier_ = std::make_unique<barrier::Barrier>(store_, random_, clock_);
   keeper_ = std::make_unique<pipeline::Keeper>(store_, *barrier_, catalog_, "", random_, log_);
