@@ -232,6 +232,10 @@ Result<void> SealControl::open(const base::SecretBytes& root_key) {
   auto signer = crypto::Ed25519PrivateKey::from_seed(state->keyring->derive("audit-sign"));
   if (!signer) return forward(signer);
   auto set = parts_.record.set_signer(std::move(*signer));
+  // A log that has a key has a checkpoint from its first moment on: one without was tampered with.
+  if (set && !parts_.record.last_checkpoint()) {
+    if (auto first = parts_.record.checkpoint_now(); !first) set = forward(first);
+  }
   if (!set)
     parts_.log.error("system", "the record can't be signed", {{"error", set.error().describe()}});
   auto tended = parts_.barrier.tend();
