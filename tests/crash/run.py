@@ -51,7 +51,10 @@ def verify(under_test):
     if "verify" not in commands_of(under_test.binary):
         return  # a build from before the command
     done = subprocess.run(
-        [under_test.binary, "audit", "verify", f"-log={folder}"], capture_output=True, text=True, check=False
+        [under_test.binary, "audit", "verify", f"-log={folder}"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise Failed(f"audit verify: {done.returncode}\n{done.stdout}{done.stderr}")
