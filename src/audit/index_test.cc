@@ -52,7 +52,8 @@ std::string make_entry(uint64_t i, base::Random& random) {
   input.path = path;
   input.entity_id = entity;
   input.display_name = name;
-  input.token = "token-" + accessor;
+  const std::string token = "token-" + accessor;
+  input.token = token;
   input.token_accessor = accessor;
   input.remote_address = address;
   if (below(random, 10) == 0) input.forwarded_address = "192.0.2.1";
