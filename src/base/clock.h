@@ -40,19 +40,22 @@ class NeverBackClock final : public Clock {
   mutable std::atomic<int64_t> latest_ns_{0};  // since 1970
 };
 
-// Stands still until told otherwise. Not thread-safe.
+// Stands still until told otherwise. One thread moves it; any may read.
 class FakeClock final : public Clock {
  public:
   explicit FakeClock(WallTime start = WallTime(std::chrono::seconds(1'790'000'000)))
       : wall_(start) {}
-  WallTime wall() const override { return wall_; }
-  Duration monotonic() const override { return monotonic_; }
-  void advance(Duration by) { wall_ += by, monotonic_ += by; }
-  void jump_wall(Duration by) { wall_ += by; }
+  WallTime wall() const override { return wall_.load(); }
+  Duration monotonic() const override { return monotonic_.load(); }
+  void advance(Duration by) {
+    jump_wall(by);
+    monotonic_.store(monotonic_.load() + by);
+  }
+  void jump_wall(Duration by) { wall_.store(wall_.load() + by); }
 
  private:
-  WallTime wall_;
-  Duration monotonic_{};
+  std::atomic<WallTime> wall_;
+  std::atomic<Duration> monotonic_{Duration{}};
 };
 
 // RFC 3339 with nine decimals and Z: 2026-11-24T01:31:01.123456789Z. `parse` takes any RFC 3339
