@@ -58,7 +58,7 @@ struct RemovalParts {
 
 class Removal {
  public:
-  explicit Removal(RemovalParts parts) : parts_(std::move(parts)) {}
+  explicit Removal(RemovalParts parts) : parts_(parts) {}
   ~Removal() { stop(); }
   Removal(const Removal&) = delete;
 

@@ -334,7 +334,7 @@ Result<KeyCopy> decode_backup(std::string_view text) {
   if (policy == nullptr || !policy->is_object()) return bad("no policy");
   auto settings = read_settings(*policy);
   if (!settings) return forward(settings);
-  KeyCopy copy{.name = policy->string_or("name", ""), .settings = std::move(*settings)};
+  KeyCopy copy{.name = policy->string_or("name", ""), .settings = *settings};
   for (uint32_t number = copy.settings.latest; number >= copy.settings.oldest(); number--) {
     const Json* found = find_version(*backup, *policy, number);
     if (found == nullptr || !found->is_object()) {

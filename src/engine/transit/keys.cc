@@ -25,7 +25,7 @@ Result<std::shared_ptr<LoadedKey>> Keys::load(std::string_view name) {
   if (!settings) return forward(settings);
   auto key = std::make_shared<LoadedKey>();
   key->name = name;
-  key->settings = std::move(*settings);
+  key->settings = *settings;
   return key;
 }
 
@@ -67,7 +67,7 @@ Result<std::optional<KeySettings>> Keys::settings_to_change(std::string_view nam
   if (!*row) return std::optional<KeySettings>();
   auto settings = decode_settings(**row);
   if (!settings) return forward(settings);
-  return std::optional<KeySettings>(std::move(*settings));
+  return std::optional<KeySettings>(*settings);
 }
 
 Result<KeyVersion> Keys::version(std::string_view name, uint32_t number) {
