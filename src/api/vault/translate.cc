@@ -151,7 +151,7 @@ base::Result<void> choose_operation(const net::Request& http, logical::Request& 
   }
   if (method == "LIST" || (method == "GET" && truthy(*query, "list"))) {
     out.operation = Operation::kList;
-    if (!out.path.ends_with('/')) out.path += '/';
+    if (!out.path.empty() && !out.path.ends_with('/')) out.path += '/';
     query->erase("list");
   } else if (method == "GET" || (method == "HEAD" && out.path == "sys/health")) {
     out.operation = Operation::kRead;
