@@ -1,6 +1,9 @@
 #include "net/http_client.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -70,6 +73,33 @@ size_t on_header(char* data, size_t, size_t size, void* user) {
   while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
   receiving.response.headers.emplace_back(std::move(name), value);
   return size;
+}
+
+// What the callback for new sockets looks at and says.
+struct Connecting {
+  const std::function<bool(std::string_view)>* may_connect = nullptr;
+  bool refused = false;
+  bool connected = false;  // there was an address that it was allowed to try
+};
+
+// libcurl asks here with the very address that it is about to connect to: what a name resolved to
+// when somebody looked doesn't matter.
+curl_socket_t on_socket(void* user, curlsocktype, curl_sockaddr* peer) {
+  auto& connecting = *static_cast<Connecting*>(user);
+  char text[INET6_ADDRSTRLEN] = {};
+  const void* address = nullptr;
+  if (peer->family == AF_INET) {
+    address = &reinterpret_cast<const sockaddr_in*>(&peer->addr)->sin_addr;
+  } else if (peer->family == AF_INET6) {
+    address = &reinterpret_cast<const sockaddr_in6*>(&peer->addr)->sin6_addr;
+  }
+  if (address == nullptr || inet_ntop(peer->family, address, text, sizeof text) == nullptr ||
+      !(*connecting.may_connect)(text)) {
+    connecting.refused = true;
+    return CURL_SOCKET_BAD;
+  }
+  connecting.connected = true;
+  return socket(peer->family, peer->socktype | SOCK_CLOEXEC, peer->protocol);
 }
 
 bool has_line_break(std::string_view text) {
@@ -168,7 +198,11 @@ Result<void> HttpClient::State::set_tls() {
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
   }
-  if (!tls.ca_file.empty()) {
+  if (!tls.ca_pem.empty()) {
+    curl_blob blob{const_cast<char*>(tls.ca_pem.data()), tls.ca_pem.size(), CURL_BLOB_NOCOPY};
+    curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);
+    curl_easy_setopt(curl, CURLOPT_CAPATH, nullptr);
+  } else if (!tls.ca_file.empty()) {
     curl_easy_setopt(curl, CURLOPT_CAINFO, tls.ca_file.c_str());
     curl_easy_setopt(curl, CURLOPT_CAPATH, nullptr);
   } else if (!tls.ca_path.empty()) {
@@ -270,6 +304,13 @@ Result<ClientResponse> HttpClient::State::send_once(const ClientRequest& request
 
   Receiving receiving;
   receiving.body_bytes_max = options.response_bytes_max;
+  Connecting connecting{.may_connect = &options.may_connect};
+  if (options.may_connect) {
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &connecting);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);  // another question next time
+  }
   curl_easy_setopt(curl, CURLOPT_URL, url->c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers->get());
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
@@ -287,6 +328,9 @@ Result<ClientResponse> HttpClient::State::send_once(const ClientRequest& request
   const CURLcode code = curl_easy_perform(curl);
   if (receiving.too_large) {
     return fail(ErrorKind::kTooLarge, "the answer of " + request.url + " is too large");
+  }
+  if (code != CURLE_OK && connecting.refused && !connecting.connected) {
+    return fail(ErrorKind::kDenied, "the address of " + request.url + " may not be connected to");
   }
   if (code != CURLE_OK) return std::unexpected(describe_failure(code, error, request.url));
   long status = 0;

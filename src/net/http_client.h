@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,8 +16,9 @@
 namespace rekey::net {
 
 struct ClientTlsOptions {
-  std::string ca_file;  // PEM; with ca_path empty too: the system's
+  std::string ca_file;  // PEM; with ca_path and ca_pem empty too: the system's
   std::string ca_path;  // a folder of PEM files, any names
+  std::string ca_pem;   // the certificates themselves
   std::string client_cert_file;
   std::string client_key_file;
   std::string server_name;  // name to send and check instead of the URL's host
@@ -29,6 +31,9 @@ struct ClientOptions {
   std::chrono::milliseconds total_timeout{60'000};
   uint64_t response_bytes_max = 64 << 20;
   bool follow_one_307 = false;  // Vault's standby answers; method and body are sent again
+  // Asked for each address before it is connected to; false: not this one. Empty: any. With it no
+  // proxy of the environment is used: the question would be about the proxy.
+  std::function<bool(std::string_view address)> may_connect = {};
 };
 
 struct ClientRequest {
@@ -57,7 +62,7 @@ class HttpClient {
 
   // Any status is a success here. kUnavailable: no connection (the message says why, with the
   // address); kTimeout; kUpstream: TLS or HTTP went wrong; kInvalid: a bad URL or option;
-  // kTooLarge: the answer is over response_bytes_max.
+  // kTooLarge: the answer is over response_bytes_max; kDenied: may_connect said no to each address.
   base::Result<ClientResponse> send(const ClientRequest& request);
 
  private:
