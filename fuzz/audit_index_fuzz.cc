@@ -19,12 +19,13 @@ namespace {
 const std::string kLogId(16, 'L');
 
 Result<void> nothing(std::string_view) { return {}; }
+Result<void> no_term(std::string_view, std::string_view) { return {}; }
 
 void read_and_merge(rekey::audit::IndexFolder& folder, const std::string& name) {
   const auto run = Run::open(folder, name, kLogId);
   if (!run) return;
   (void)(*run)->find(rekey::audit::path_key("secret/data/a"), nothing);
-  (void)(*run)->find_all("", nothing);
+  (void)(*run)->find_all("", no_term);
   (void)(*run)->block_times();
   auto merge = RunMerge::start(folder, {*run}, kLogId);
   for (int steps = 0; merge && steps < 100; ++steps) {

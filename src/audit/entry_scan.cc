@@ -73,6 +73,14 @@ bool EntryScanner::auth() {
     if (name == "token") return keep_value();
     if (name == "accessor") return text(found_.accessor);
     if (name == "display_name") return text(found_.display_name);
+    if (name == "mount") return text(found_.auth_mount);
+    if (name == "token_type") return text(found_.token_type);
+    if (name == "policies") {
+      const size_t start = at_;
+      if (!skip(false)) return false;
+      found_.policies = entry_.substr(start, at_ - start);
+      return true;
+    }
     return skip(false);
   });
 }

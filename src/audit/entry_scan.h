@@ -21,7 +21,9 @@ inline constexpr std::string_view kValueHashPrefix = "hmac-sha256:";
 struct ScannedEntry {
   int64_t time_ns = 0;  // since 1970
   std::string_view type, operation, path;
-  std::string_view entity_id, display_name, accessor;
+  std::string_view entity_id, display_name, accessor, token_type;
+  std::string_view auth_mount;  // the path by which the token was made: auth/userpass/login/a
+  std::string_view policies;    // as JSON
   std::string_view address, forwarded;
   std::string_view response_accessor;
   std::string_view error;

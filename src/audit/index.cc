@@ -93,6 +93,12 @@ Result<QueryResult> Index::query(const Query& query) const {
   return run_query(query, source_, store_.get());
 }
 
+Result<ClientCount> Index::clients(
+    std::span<const int64_t> edges,
+    const std::function<uint32_t(std::string_view)>& group_of) const {
+  return count_clients(edges, group_of, source_, store_.get());
+}
+
 Result<uint64_t> rebuild_index(const std::string& directory, const base::Log& operator_log,
                                const std::function<void(const IndexStatus&)>& progress) {
   Result<std::unique_ptr<FolderSource>> source = FolderSource::open(directory);

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "audit/clients.h"
 #include "audit/index_store.h"
 #include "audit/log.h"
 #include "audit/query.h"
@@ -36,6 +37,10 @@ class Index {
 
   IndexStatus status() const;
   base::Result<QueryResult> query(const Query& query) const;
+  // count_clients() over the log.
+  base::Result<ClientCount> clients(
+      std::span<const int64_t> edges,
+      const std::function<uint32_t(std::string_view)>& group_of) const;
   // Has everything made anew from the log; returns at once.
   void rebuild();
   // Writes what is in memory, ends the thread. Before the log is closed.

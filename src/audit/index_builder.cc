@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "audit/clients.h"
 #include "base/check.h"
 #include "base/codec.h"
 
@@ -21,6 +22,9 @@ uint64_t mix(uint64_t h, uint64_t w) {
   h = (h ^ w) * kMultiplier;
   return h ^ (h >> 32);
 }
+
+// Terms that keep their text; of the others a number is kept.
+bool is_text(TermKind kind) { return kind == TermKind::kPath || kind == TermKind::kClient; }
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -60,11 +64,13 @@ std::string term_key(TermKind kind, uint64_t number) {
   return key;
 }
 
-std::string path_key(std::string_view path) {
-  std::string key(1, static_cast<char>(TermKind::kPath));
-  key += path;
+std::string text_key(TermKind kind, std::string_view text) {
+  std::string key(1, static_cast<char>(kind));
+  key += text;
   return key;
 }
+
+std::string path_key(std::string_view path) { return text_key(TermKind::kPath, path); }
 
 void append_varint(std::string& out, uint64_t value) {
   for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
@@ -103,7 +109,10 @@ bool cut_posting(std::string_view& list, bool first, uint64_t end_block, Posting
 void IndexBuilder::add(const ScannedEntry& entry) {
   REKEY_CHECK(place_ < kIndexBlockEntries);
   open_times_.add(entry.time_ns);
-  if (!entry.path.empty()) add_path(entry.path);
+  if (!entry.path.empty()) add_text(TermKind::kPath, entry.path);
+  if (const std::string client = client_text(entry); !client.empty()) {
+    add_text(TermKind::kClient, client);
+  }
   for (std::string_view text : {entry.entity_id, entry.display_name}) {
     if (!text.empty()) add_number(TermKind::kIdentity, term_hash(text));
   }
@@ -122,8 +131,8 @@ void IndexBuilder::add_number(TermKind kind, uint64_t number) {
   mark(find_or_make(kind, number, {}));
 }
 
-void IndexBuilder::add_path(std::string_view path) {
-  mark(find_or_make(TermKind::kPath, term_hash(path), path));
+void IndexBuilder::add_text(TermKind kind, std::string_view text) {
+  mark(find_or_make(kind, term_hash(text), text));
 }
 
 // The term occurs in the entry at place_.
@@ -209,7 +218,7 @@ void IndexBuilder::grow_table() {
 // --- reading ---
 
 std::string IndexBuilder::key_of(const Term& term) const {
-  return term.kind == TermKind::kPath ? path_key(text_of(term)) : term_key(term.kind, term.hash);
+  return is_text(term.kind) ? text_key(term.kind, text_of(term)) : term_key(term.kind, term.hash);
 }
 
 Result<void> IndexBuilder::find(std::string_view key, const VisitList& visit) const {
@@ -217,7 +226,7 @@ Result<void> IndexBuilder::find(std::string_view key, const VisitList& visit) co
   const TermKind kind = static_cast<TermKind>(key[0]);
   uint64_t hash = 0;
   std::string_view text;
-  if (kind == TermKind::kPath) {
+  if (is_text(kind)) {
     text = key.substr(1);
     hash = term_hash(text);
   } else {
@@ -230,13 +239,12 @@ Result<void> IndexBuilder::find(std::string_view key, const VisitList& visit) co
   return term.list.empty() ? Result<void>() : visit(term.list);
 }
 
-Result<void> IndexBuilder::find_all(std::string_view prefix, const VisitList& visit) const {
+Result<void> IndexBuilder::find_all(std::string_view prefix, const VisitTerm& visit) const {
   for (const Term& term : terms_) {
     if (term.list.empty() || prefix.empty() || static_cast<char>(term.kind) != prefix[0]) continue;
-    const bool begins = term.kind == TermKind::kPath ? text_of(term).starts_with(prefix.substr(1))
-                                                     : key_of(term).starts_with(prefix);
-    if (!begins) continue;
-    Result<void> visited = visit(term.list);
+    const std::string key = key_of(term);
+    if (!key.starts_with(prefix)) continue;
+    Result<void> visited = visit(key, term.list);
     if (!visited) return visited;
   }
   return {};
@@ -251,7 +259,7 @@ Result<void> IndexBuilder::visit_sorted(
   }
   std::ranges::sort(order, [&](const Term* a, const Term* b) {
     if (a->kind != b->kind) return a->kind < b->kind;
-    if (a->kind == TermKind::kPath) return text_of(*a) < text_of(*b);
+    if (is_text(a->kind)) return text_of(*a) < text_of(*b);
     return a->hash < b->hash;
   });
   for (const Term* term : order) {

@@ -26,6 +26,7 @@ enum class TermKind : char {
   kIdentity = 'i',
   kPath = 'p',
   kAddress = 'r',
+  kClient = 'c',
   kStatus = 's',
   kValue = 'v',
 };
@@ -36,6 +37,7 @@ uint64_t value_number(std::string_view hex_digits);
 // As a run has it: the kind and 8 bytes.
 std::string term_key(TermKind kind, uint64_t number);
 std::string path_key(std::string_view path);
+std::string text_key(TermKind kind, std::string_view text);
 
 struct BlockTimes {
   int64_t first_ns = INT64_MAX;  // earliest and latest; nothing in it: first > last
@@ -68,6 +70,7 @@ bool cut_posting(std::string_view& list, bool first, uint64_t end_block, Posting
 class PostingSource {
  public:
   using VisitList = std::function<base::Result<void>(std::string_view list)>;
+  using VisitTerm = std::function<base::Result<void>(std::string_view key, std::string_view list)>;
   virtual ~PostingSource() = default;
   virtual uint64_t first_block() const = 0;
   virtual uint64_t end_block() const = 0;
@@ -75,8 +78,8 @@ class PostingSource {
   virtual base::Result<std::vector<BlockTimes>> block_times() const = 0;
   // Visits the term's list, if there is one.
   virtual base::Result<void> find(std::string_view key, const VisitList& visit) const = 0;
-  // Visits the lists of all terms that begin so.
-  virtual base::Result<void> find_all(std::string_view prefix, const VisitList& visit) const = 0;
+  // Visits all terms that begin so, in any order.
+  virtual base::Result<void> find_all(std::string_view prefix, const VisitTerm& visit) const = 0;
 };
 
 class IndexBuilder final : public PostingSource {
@@ -96,7 +99,7 @@ class IndexBuilder final : public PostingSource {
   BlockTimes times() const override;
   base::Result<std::vector<BlockTimes>> block_times() const override { return times_; }
   base::Result<void> find(std::string_view key, const VisitList& visit) const override;
-  base::Result<void> find_all(std::string_view prefix, const VisitList& visit) const override;
+  base::Result<void> find_all(std::string_view prefix, const VisitTerm& visit) const override;
 
   // All terms in byte order.
   base::Result<void> visit_sorted(
@@ -105,7 +108,7 @@ class IndexBuilder final : public PostingSource {
 
  private:
   struct Term {
-    uint64_t hash = 0;  // the number, or the hash of the path
+    uint64_t hash = 0;  // the number, or the hash of the text
     uint32_t text_at = 0;
     uint32_t text_size = 0;
     uint64_t last_block = 0;
@@ -120,7 +123,7 @@ class IndexBuilder final : public PostingSource {
   };
 
   void add_number(TermKind kind, uint64_t number);
-  void add_path(std::string_view path);
+  void add_text(TermKind kind, std::string_view text);
   void mark(uint32_t term);
   uint32_t find_slot(TermKind kind, uint64_t hash, std::string_view text) const;
   uint32_t find_or_make(TermKind kind, uint64_t hash, std::string_view text);

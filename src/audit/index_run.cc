@@ -16,7 +16,7 @@ using base::Result;
 
 namespace {
 
-constexpr std::string_view kMagic("\xffRKIDX1\n", 8);
+constexpr std::string_view kMagic("\xffRKIDX2\n", 8);
 constexpr std::string_view kRunPrefix = "run-";
 constexpr size_t kCheckBytes = 8;
 constexpr size_t kFooterBytes = 160;
@@ -294,11 +294,11 @@ Result<void> Run::find(std::string_view key, const VisitList& visit) const {
   return walked ? result : walked;
 }
 
-Result<void> Run::find_all(std::string_view prefix, const VisitList& visit) const {
+Result<void> Run::find_all(std::string_view prefix, const VisitTerm& visit) const {
   Result<void> result;
   Result<void> walked = visit_from(prefix, [&](std::string_view found, std::string_view list) {
     if (!found.starts_with(prefix)) return false;
-    result = visit(list);
+    result = visit(found, list);
     return result.has_value();
   });
   return walked ? result : walked;

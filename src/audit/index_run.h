@@ -60,7 +60,7 @@ class Run final : public PostingSource {
   BlockTimes times() const override { return times_; }
   base::Result<std::vector<BlockTimes>> block_times() const override;
   base::Result<void> find(std::string_view key, const VisitList& visit) const override;
-  base::Result<void> find_all(std::string_view prefix, const VisitList& visit) const override;
+  base::Result<void> find_all(std::string_view prefix, const VisitTerm& visit) const override;
 
   // Reads all of it. kCorrupt if any page isn't what was written.
   base::Result<void> check() const;

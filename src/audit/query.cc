@@ -124,15 +124,16 @@ Candidates all_blocks(uint64_t first, uint64_t end) {
 // The blocks in which a path that begins so occurs. Without places: the lists may be very many.
 Result<Candidates> prefix_blocks(const PostingSource& source, const std::string& prefix) {
   std::vector<bool> found(source.end_block() - source.first_block());
-  Result<void> visited = source.find_all(prefix, [&](std::string_view list) -> Result<void> {
-    Posting posting;
-    posting.block = source.first_block();
-    for (bool first = true; !list.empty(); first = false) {
-      if (!cut_posting(list, first, source.end_block(), posting)) return damaged_list();
-      found[posting.block - source.first_block()] = true;
-    }
-    return {};
-  });
+  Result<void> visited =
+      source.find_all(prefix, [&](std::string_view, std::string_view list) -> Result<void> {
+        Posting posting;
+        posting.block = source.first_block();
+        for (bool first = true; !list.empty(); first = false) {
+          if (!cut_posting(list, first, source.end_block(), posting)) return damaged_list();
+          found[posting.block - source.first_block()] = true;
+        }
+        return {};
+      });
   if (!visited) return base::forward(visited);
   Candidates out;
   for (size_t i = 0; i < found.size(); ++i) {

@@ -246,6 +246,11 @@ int members(Context& context) {
   return 0;
 }
 
+Row usage_row(std::string name, const Json& counts) {
+  return {std::move(name), member_text(counts, "distinct_entities"),
+          member_text(counts, "non_entity_tokens"), member_text(counts, "clients")};
+}
+
 int usage(Context& context) {
   Call call{.path = "sys/internal/counters/activity"};
   for (const auto& [flag, name] :
@@ -256,19 +261,29 @@ int usage(Context& context) {
   if (!reply) return context.fail(2, "Error retrieving client counts: ", reply.error());
   const Json* data = reply->data();
   if (data == nullptr || !data->is_object()) {
-    return context.fail(2, "No data is available for the given time range.");
+    context.warn("No data is available for the given time range.");
+    return 0;
   }
   if (context.show_structured(*data)) return 0;
   std::ostream& out = context.console().out;
   out << "Period start: " << member_text(*data, "start_time") << "\n"
       << "Period end: " << member_text(*data, "end_time") << "\n\n";
-  const Json* total = data->find("total");
-  if (total == nullptr) return 0;
-  const std::vector<Row> rows = {{"total", member_text(*total, "distinct_entities"),
-                                  member_text(*total, "non_entity_tokens"),
-                                  member_text(*total, "clients")}};
-  out << format_table(
-      {"Namespace path", "Distinct entities", "Non-Entity tokens", "Active clients"}, rows);
+  std::vector<Row> rows = {
+      {"Namespace path", "Distinct entities", "Non-Entity tokens", "Active clients"}};
+  Row lines;
+  for (const std::string& name : rows[0]) lines.emplace_back(name.size(), '-');
+  rows.push_back(std::move(lines));
+  const JsonArray* namespaces = list_at(*data, "by_namespace");
+  for (const Json& part : namespaces == nullptr ? JsonArray() : *namespaces) {
+    const std::string path = member_text(part, "namespace_path");
+    const Json* counts = part.find("counts");
+    if (counts != nullptr) rows.push_back(usage_row(path.empty() ? "[root]" : path, *counts));
+  }
+  if (const Json* total = data->find("total")) {
+    rows.push_back({" ", " ", " ", " "});
+    rows.push_back(usage_row("Total", *total));
+  }
+  out << format_columns(rows, " ");
   return 0;
 }
 
@@ -297,8 +312,12 @@ constexpr FlagSpec kUnsealFlags[] = {
     {.name = "reset", .kind = FlagKind::kSwitch, .help = "Forget the keys that were given so far."},
 };
 constexpr FlagSpec kUsageFlags[] = {
-    {.name = "start-time", .help = "Start of the period, RFC 3339."},
-    {.name = "end-time", .help = "End of the period, RFC 3339."},
+    {.name = "start-time",
+     .help = "A time in the first month: RFC 3339, 2026-01-31 or 2026-01. Twelve months in all if "
+             "not given, or as sys/internal/counters/config says."},
+    {.name = "end-time",
+     .help = "A time in the last month, in the same forms; this month if not "
+             "given."},
 };
 constexpr Command kCommands[] = {
     {.name = "operator init",
@@ -358,8 +377,10 @@ constexpr Command kCommands[] = {
     {.name = "operator usage",
      .summary = "List historical client counts",
      .usage = "[options]",
-     .help = "Counts the clients of a period.\n\n"
-             "    $ rekey operator usage -start-time=2026-01-01T00:00:00Z",
+     .help = "Counts the clients of some months: each entity that made a request, and, of tokens\n"
+             "without one, each set of policies.\n\n"
+             "    $ rekey operator usage\n\n"
+             "    $ rekey operator usage -start-time=2026-01 -end-time=2026-06",
      .run = usage,
      .flags = kUsageFlags,
      .sets = kHttp | kFormat},

@@ -1,4 +1,4 @@
-// What operators ask: host-info, in-flight-req, version-history, loggers, counters, the API's own
+// What operators ask: host-info, in-flight-req, version-history, loggers, the API's own
 // description.
 #include "logical/answer.h"
 #include "logical/openapi.h"
@@ -114,24 +114,6 @@ Result<Response> write_loggers(Context& context, base::Log& log) {
   return Response{};
 }
 
-// How many service tokens there are, expired ones that wait for their removal included.
-Result<Response> count_tokens(const SystemParts& parts) {
-  constexpr size_t kPage = 10'000;  // keys read at a time
-  auto reader = parts.store.open_reader();
-  if (!reader) return forward(reader);
-  int64_t total = 0;
-  std::string after;
-  while (true) {
-    auto keys = (*reader)->scan(kTokenRows, after, kPage);
-    if (!keys) return forward(keys);
-    total += static_cast<int64_t>(keys->size());
-    if (keys->size() < kPage) break;
-    after = keys->back();
-  }
-  return logical::with_data(
-      {{"counters", JsonObject{{"service_tokens", JsonObject{{"total", total}}}}}});
-}
-
 }  // namespace
 
 void SystemBackend::add_host_routes() {
@@ -167,10 +149,6 @@ void SystemBackend::add_host_routes() {
                .handlers = {{Operation::kRead, describe_api}, {Operation::kUpdate, describe_api}},
                .synopsis = "The API of the mounts that the caller can use, in OpenAPI.",
                .unauthenticated = true,
-               .blocking = true});
-  routes_.add({.pattern = "internal/counters/tokens",
-               .handlers = {{Operation::kRead, [this](Context&) { return count_tokens(parts_); }}},
-               .synopsis = "How many service tokens there are.",
                .blocking = true});
   add_logger_routes();
 }

@@ -181,6 +181,7 @@ SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
   add_password_policy_routes();
   add_config_routes();
   add_host_routes();
+  add_counter_routes();
   add_audit_log_routes();
   add_metrics_routes();
   add_audit_routes();

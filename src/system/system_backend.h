@@ -23,7 +23,8 @@ namespace rekey::system {
 class BackupControl;
 
 using pipeline::kPasswordPolicyPrefix;
-inline constexpr std::string_view kTokenRows = "token/id/";  // one for each service token
+inline constexpr std::string_view kTokenRows = "token/id/";          // one for each service token
+inline constexpr std::string_view kEntityRows = "identity/entity/";  // one for each entity
 
 struct SystemParts {
   pipeline::Keeper& keeper;
@@ -84,6 +85,7 @@ class SystemBackend final : public logical::Backend {
   void add_config_routes();  // config/cors, config/ui/headers, config/state/sanitized
   void add_host_routes();    // host-info, in-flight-req, version-history, specs/openapi ...
   void add_logger_routes();
+  void add_counter_routes();  // internal/counters/...
   // leases/*, and their older names
   void add_lease_routes();
   // leases/queue, retry, resume, revoke-scope
