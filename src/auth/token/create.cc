@@ -4,6 +4,8 @@
 
 #include "auth/token/role.h"
 #include "auth/token/token_backend.h"
+#include "identity/entity_store.h"
+#include "identity/standing.h"
 #include "logical/answer.h"
 #include "pipeline/authenticate.h"
 #include "pipeline/call_context.h"
@@ -232,12 +234,9 @@ Result<void> check_times(const logical::Fields& fields) {
 }
 
 // What is wrong with the request whoever makes it.
-Result<void> check_fields(const logical::Fields& fields, const Role* role) {
+Result<void> check_fields(const logical::Fields& fields) {
   auto times = check_times(fields);
   if (!times) return times;
-  if (role == nullptr && !fields.text("entity_alias").empty()) {
-    return logical::bad_request("'entity_alias' is only allowed in combination with token role");
-  }
   for (const std::string& name : fields.strings("policies")) {
     if (name == "response-wrapping" || name == "control-group") {
       return logical::bad_request("cannot assign policy \"" + name + "\"");
@@ -298,7 +297,35 @@ Result<Response> seal_batch(const CallContext& context, const Token& parent, Tok
   return response;
 }
 
-Result<Response> create_token(CallContext& context, const Role* role, bool orphan) {
+// Whom the token speaks for: the entity with the alias that was named, which the role must allow
+// and which is made if there is none; else the maker's, unless it is an orphan.
+Result<void> choose_entity(CallContext& context, const Token& parent, const Role* role, bool orphan,
+                           Token& token) {
+  std::string alias(context.fields.text("entity_alias"));
+  if (alias.empty()) {
+    if (!orphan) token.entity_id = parent.entity_id;
+    return {};
+  }
+  if (role == nullptr) {
+    return logical::bad_request("'entity_alias' is only allowed in combination with token role");
+  }
+  std::ranges::transform(alias, alias.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (!contains(role->allowed_entity_aliases, alias) &&
+      !any_glob(role->allowed_entity_aliases, alias)) {
+    return logical::bad_request("invalid 'entity_alias' value");
+  }
+  identity::EntityStore entities(*context.txn, context.clock, context.random);
+  auto found = entities.find_or_make(context.mount.accessor, alias, {});
+  if (!found) return forward(found);
+  if (found->entity.disabled) {
+    return base::fail(ErrorKind::kDenied, "entity from given entity alias is disabled");
+  }
+  token.entity_id = found->entity.id;
+  token.alias_id = found->alias_id;
+  return {};
+}
+
+Result<Response> make_token(CallContext& context, const Role* role, bool orphan) {
   const logical::Fields& fields = context.fields;
   // Read again as a condition: a maker that is being revoked makes nothing.
   auto parent = context.tokens().find_by_hash(context.token->hash);
@@ -312,7 +339,7 @@ Result<Response> create_token(CallContext& context, const Role* role, bool orpha
   const bool sudo = has_sudo(context);
   auto privileged = check_privileges(fields, sudo);
   if (!privileged) return forward(privileged);
-  auto sound = check_fields(fields, role);
+  auto sound = check_fields(fields);
   if (!sound) return forward(sound);
   auto batch = wants_batch(fields, role);
   if (!batch) return forward(batch);
@@ -337,12 +364,17 @@ Result<Response> create_token(CallContext& context, const Role* role, bool orpha
   if (role != nullptr && role->period_s > 0) token.period_s = role->period_s;
   const auto explicit_max = fields.duration("explicit_max_ttl");
   if (explicit_max) token.explicit_max_ttl_s = explicit_max->count() / 1'000'000'000;
-  if (role != nullptr) token.bound_cidrs = role->bound_cidrs;
+  // A token that is bound to addresses can't make one that isn't.
+  if (role != nullptr)
+    token.bound_cidrs = role->bound_cidrs;
+  else if (!orphan)
+    token.bound_cidrs = (*parent)->bound_cidrs;
   auto meta = choose_meta(fields, token);
   if (!meta) return forward(meta);
   token.created_s =
       std::chrono::floor<std::chrono::seconds>(context.clock.wall()).time_since_epoch().count();
-  token.entity_id = orphan ? "" : (*parent)->entity_id;
+  auto entity = choose_entity(context, **parent, role, orphan, token);
+  if (!entity) return forward(entity);
   Response response;
   warn_of_missing_policies(context, token, response.warnings);
   if (*batch) {
@@ -358,6 +390,19 @@ Result<Response> create_token(CallContext& context, const Role* role, bool orpha
   auto text = context.tokens().create(token, orphan ? nullptr : &**parent, fields.text("id"));
   if (!text) return forward(text);
   response.auth = auth_of(token, std::move(*text));
+  return response;
+}
+
+Result<Response> create_token(CallContext& context, const Role* role, bool orphan) {
+  auto response = make_token(context, role, orphan);
+  if (!response || response->auth->entity_id.empty()) return response;
+  auto standing = identity::find_standing(*context.txn, response->auth->entity_id, nullptr);
+  if (!standing) return forward(standing);
+  if (*standing == nullptr) return response;
+  response->auth->identity_policies = (*standing)->policies;
+  for (const std::string& name : (*standing)->policies) {
+    identity::add_sorted(response->auth->policies, name);
+  }
   return response;
 }
 
