@@ -148,6 +148,8 @@ Result<Settings> standalone_settings(const ServerFlags& flags, const base::Clock
   settings.audit_folder = folder + "/audit/log";
   settings.static_key_file = folder + "/unseal.key";
   settings.make_static_key = true;
+  const std::string previous = settings.static_key_file + ".previous";
+  if (std::filesystem::exists(previous, problem)) settings.previous_key_file = previous;
   net::ListenerOptions listener =
       listener_at(environment("LISTEN_ADDRESS").value_or(kDefaultAddress));
   listener.tls.emplace();

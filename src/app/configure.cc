@@ -85,6 +85,7 @@ Result<Settings> configure(const std::vector<std::string>& paths) {
   settings.audit_archive = config->audit_archive;
   if (config->seal.kind == config::SealKind::kStatic) {
     settings.static_key_file = config->seal.key_path;
+    settings.previous_key_file = config->seal.previous_key_path;
   }
   for (const config::Listener& listener : config->listeners) {
     settings.server.listeners.push_back(listener.net);

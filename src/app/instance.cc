@@ -71,6 +71,16 @@ Result<void> Instance::open_parts() {
     auto seal = make ? barrier::StaticKeySeal::create(settings_.static_key_file, random_)
                      : barrier::StaticKeySeal::open(settings_.static_key_file);
     if (!seal) return forward(seal);
+    if (!settings_.previous_key_file.empty()) {
+      // Once it has been replaced the file may be gone; if it is needed, unsealing says so.
+      auto previous = barrier::StaticKeySeal::open(settings_.previous_key_file);
+      if (previous) {
+        (*seal)->set_previous(std::move(*previous));
+      } else {
+        log_.warn("app", "the seal's previous key is left out",
+                  {{"reason", previous.error().message()}});
+      }
+    }
     seal_ = std::move(*seal);
   }
   barrier_ = std::make_unique<barrier::Barrier>(*store_, random_, clock_);

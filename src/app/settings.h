@@ -24,6 +24,7 @@ struct Settings {
   std::string audit_archive;                      // to where; empty: they are gone
   std::string static_key_file;                    // of the static seal; empty: Shamir
   bool make_static_key = false;                   // make that file if it is missing
+  std::string previous_key_file;                  // of the key that it replaces; empty: none
   net::ServerOptions server;
   std::vector<bool> metrics_open;  // by listener: sys/metrics answers without a token
   std::string metrics_prefix = "vault";

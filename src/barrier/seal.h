@@ -2,7 +2,7 @@
 //
 // A seal wraps the root key into the seal-config row (plaintext JSON; docs/formats/barrier.md) and
 // unwraps it at start. The Shamir seal needs people with shares; the static seal reads a key file
-// and opens by itself. Seals hold no state between calls but the static seal's key; any thread.
+// and opens by itself. Seals hold no state between calls but the static seal's keys; any thread.
 #pragma once
 
 #include <memory>
@@ -71,6 +71,8 @@ class Seal {
   // `unseal_key` is ignored by a seal that needs no shares.
   virtual base::Result<base::SecretBytes> unwrap(const SealConfig& config,
                                                  const base::SecretBytes& unseal_key) const = 0;
+  // True if unwrap() opens the row by a key that is being replaced: it is to be wrapped anew.
+  virtual bool is_outdated(const SealConfig&) const { return false; }
 };
 
 // The root key under an unseal key that is split. With one share, the share is the unseal key.
@@ -100,14 +102,18 @@ class StaticKeySeal final : public Seal {
   std::string_view type() const override { return "static"; }
   bool needs_shares() const override { return false; }
   const std::string& key_id() const { return key_id_; }  // a digest of the key, safe to show
+  // The key that this one replaces: it still unwraps, and is_outdated() says that it did.
+  void set_previous(std::unique_ptr<StaticKeySeal> previous) { previous_ = std::move(previous); }
   base::Result<WrappedRootKey> wrap(const base::SecretBytes& root_key, const ShareCounts& counts,
                                     base::Random& random) const override;
   base::Result<base::SecretBytes> unwrap(const SealConfig& config,
                                          const base::SecretBytes& unseal_key) const override;
+  bool is_outdated(const SealConfig& config) const override;
 
  private:
   base::SecretBytes key_;
   std::string key_id_;
+  std::unique_ptr<StaticKeySeal> previous_;  // may be null
 };
 
 // The secret that `threshold` shares stand for: Shamir's combination, or the share itself when the

@@ -181,6 +181,24 @@ TEST_F(SealTest, StaticKeyOfAnotherStoreIsNamed) {
   EXPECT_FALSE(ShamirSeal().unwrap(wrapped->config, random_.secret(32)).has_value());
 }
 
+TEST_F(SealTest, StaticKeyThatIsReplacedStillOpens) {
+  auto old = StaticKeySeal::create(folder_ + "/old", random_);
+  const auto wrapped = (*old)->wrap(root_key_, {}, random_);
+  const auto seal = StaticKeySeal::create(folder_ + "/new", random_);
+  EXPECT_FALSE((*seal)->is_outdated(wrapped->config));
+  EXPECT_FALSE((*seal)->unwrap(wrapped->config, SecretBytes()));
+  (*seal)->set_previous(std::move(*old));
+  EXPECT_TRUE((*seal)->is_outdated(wrapped->config));
+  EXPECT_EQ((*seal)->unwrap(wrapped->config, SecretBytes())->reveal(), root_key_.reveal());
+  const auto renewed = (*seal)->wrap(root_key_, {}, random_);
+  EXPECT_FALSE((*seal)->is_outdated(renewed->config));
+  EXPECT_EQ((*seal)->unwrap(renewed->config, SecretBytes())->reveal(), root_key_.reveal());
+  const auto third = StaticKeySeal::create(folder_ + "/third", random_);
+  const auto foreign = (*third)->wrap(root_key_, {}, random_);
+  EXPECT_FALSE((*seal)->is_outdated(foreign->config));
+  EXPECT_FALSE((*seal)->unwrap(foreign->config, SecretBytes()));
+}
+
 TEST_F(SealTest, StaticKeyFileMayBeRawHexOrBase64) {
   const std::string key = random_.bytes(32);
   const auto id = (*StaticKeySeal::open(file("raw", key, 0600)))->key_id();

@@ -140,11 +140,17 @@ base::Result<SecretBytes> StaticKeySeal::unwrap(const SealConfig& config,
                       "the store was initialized with another type of seal",
                       "configured: static; in the store: " + config.type);
   }
+  if (is_outdated(config)) return previous_->unwrap(config, {});
   if (config.key_id != key_id_) {
     return base::fail(ErrorKind::kPrecondition, "the store was sealed with another key file",
                       "key in the file: " + key_id_ + "; in the store: " + config.key_id);
   }
   return open_blob(key_, config.meaning(), config.wrapped_root_key);
+}
+
+bool StaticKeySeal::is_outdated(const SealConfig& config) const {
+  return previous_ != nullptr && config.type == type() && config.key_id != key_id_ &&
+         config.key_id == previous_->key_id_;
 }
 
 }  // namespace rekey::barrier

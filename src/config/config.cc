@@ -264,20 +264,34 @@ class FileReader {
   // leaks; messages here must never show the value.
   void read_static_seal(Block& block, Seal& seal) {
     block.text("current_key_id", seal.key_id);
-    std::string key;
+    bool found = false;
     for (std::string_view name : {"current_key", "key_file"}) {
-      const hcl::Item* item = block.take(name);
-      if (item && item->value.as_string()) key = *item->value.as_string();
+      found = read_key_path(block, name, "current_key", seal.key_path) || found;
     }
+    if (!found) wrong_key_path(block, "current_key");
+    read_key_path(block, "previous_key", "previous_key", seal.previous_key_path);
+    std::string previous_id;
+    if (block.text("previous_key_id", previous_id) && seal.previous_key_path.empty()) {
+      block.wrong_here("previous_key_id needs previous_key");
+    }
+  }
+
+  static bool read_key_path(Block& block, std::string_view name, std::string_view shown,
+                            std::string& path) {
+    const hcl::Item* item = block.take(name);
+    if (item == nullptr) return false;
+    std::string key;
+    if (item->value.as_string()) key = *item->value.as_string();
     constexpr std::string_view kFile = "file://";
     if (key.starts_with(kFile)) key.erase(0, kFile.size());
-    if (!key.starts_with('/')) {
-      block.wrong_here(
-          "current_key: expected the path of a key file, such as "
-          "\"file:///etc/rekey/seal.key\"");
-    }
-    seal.key_path = std::move(key);
-    block.ignore({"previous_key", "previous_key_id"}, kNotUsed);
+    if (!key.starts_with('/')) wrong_key_path(block, shown);
+    path = std::move(key);
+    return true;
+  }
+
+  static void wrong_key_path(Block& block, std::string_view name) {
+    block.wrong_here(std::string(name) +
+                     ": expected the path of a key file, such as \"file:///etc/rekey/seal.key\"");
   }
 
   Result<void> read_plain_blocks(Block& top) {

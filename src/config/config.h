@@ -50,8 +50,9 @@ struct Listener {
 enum class SealKind { kShamir, kStatic };
 struct Seal {
   SealKind kind = SealKind::kShamir;
-  std::string key_path;  // of the static key's file
-  std::string key_id;    // as the operator calls the key; may be empty
+  std::string key_path;           // of the static key's file
+  std::string key_id;             // as the operator calls the key; may be empty
+  std::string previous_key_path;  // of the key that it replaces; empty: none
 };
 
 struct Telemetry {

@@ -344,6 +344,19 @@ TEST(Config, NeverShowsAKey) {
               "\"file:///etc/rekey/seal.key\"");
   }
   EXPECT_EQ(must_parse("seal \"static\" { key_file = \"/k\" }").seal.key_path, "/k");
+  EXPECT_EQ(error_of("seal \"static\" { current_key = \"/k\" previous_key = \"c2VjcmV0\" }"),
+            "f:1: seal \"static\": previous_key: expected the path of a key file, such as "
+            "\"file:///etc/rekey/seal.key\"");
+}
+
+TEST(Config, AStaticKeyMayReplaceAnother) {
+  const auto config = must_parse(
+      "seal \"static\" { current_key = \"/new\" previous_key = \"file:///old\" "
+      "previous_key_id = \"a\" }");
+  EXPECT_EQ(config.seal.previous_key_path, "/old");
+  EXPECT_TRUE(config.warnings.empty());
+  EXPECT_EQ(error_of("seal \"static\" { current_key = \"/k\" previous_key_id = \"a\" }"),
+            "f:1: seal \"static\": previous_key_id needs previous_key");
 }
 
 TEST(Config, SaysWhatIsMissing) {

@@ -164,7 +164,29 @@ Result<void> SealControl::open_by_itself() {
   if (!config) return forward(config);
   auto root_key = parts_.seal.unwrap(*config, base::SecretBytes());
   if (!root_key) return forward(root_key);
-  return open(*root_key);
+  auto opened = open(*root_key);
+  if (opened && parts_.seal.is_outdated(*config)) renew_seal(*config);
+  return opened;
+}
+
+// The key of the seal was replaced: a new root key, wrapped by the new one, so that who has the old
+// key and an old row can't open what the store has from now on. Where it fails the server serves
+// under the old key, and the next start tries again.
+void SealControl::renew_seal(const barrier::SealConfig& outdated) {
+  auto next = parts_.barrier.prepare_seal(parts_.seal, outdated.counts);
+  Result<void> done = next ? Result<void>() : forward(next);
+  if (done) {
+    done = record_event("rotate-seal-key",
+                        "key " + outdated.key_id + " is replaced by key " + next->config.key_id);
+  }
+  if (done) done = parts_.barrier.apply(*next);
+  if (!done) {
+    parts_.log.error("system", "the seal's key could not be replaced; the previous one is needed",
+                     {{"error", done.error().describe()}});
+    return;
+  }
+  parts_.log.warn("system", "the seal's key was replaced; the previous one isn't needed any more",
+                  {{"previous", outdated.key_id}, {"current", next->config.key_id}});
 }
 
 // The anchor: the record remembers the youngest state of the store that it vouched for.

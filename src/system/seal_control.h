@@ -101,6 +101,7 @@ class SealControl {
   base::Result<SealStatus> status_locked();
   base::Result<void> open(const base::SecretBytes& root_key);
   base::Result<void> check_age();
+  void renew_seal(const barrier::SealConfig& outdated);
   base::Result<void> record_event(std::string_view what, std::string_view found);
   base::Result<void> note_version();
   base::Result<void> pause_leases();
