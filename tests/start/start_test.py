@@ -20,8 +20,10 @@ import unittest
 TOP = pathlib.Path(__file__).resolve().parents[2]
 REKEY = ""
 READY_SECONDS_MAX = 20
-FIRST_ANSWER_SECONDS_MAX = 2  # of a later start, on an idle machine
-SLOW = 10  # sanitizers and busy machines get this factor
+FIRST_ANSWER_SECONDS_MAX = 2  # of a later start
+FIRST_ANSWER_CPU_SECONDS_MAX = 1  # the processor's share of it: holds on a busy machine too
+SLOW = 10  # sanitizers and busy machines get this factor for what isn't measured
+INSTRUMENTED = 1  # a sanitizer's factor for what is
 
 
 def free_port():
@@ -56,6 +58,12 @@ class Program:
                 raise AssertionError(f"it ended with {self.process.returncode}: {self.text()}")
             time.sleep(0.02)
         raise AssertionError(f"no {pattern!r} in: {self.text()}")
+
+    def cpu_seconds(self):
+        """What the processors did for it so far."""
+        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, how=signal.SIGINT):
         if self.process.poll() is None:
@@ -181,12 +189,60 @@ class StandaloneTest(StartTest):
 
         later = self.standalone()
         self.assertFalse(self.answers(self.address, ca)["sealed"])
-        took = time.monotonic() - later.begun
         self.assertNotIn("hvs.", later.text())  # shown once
-        self.assertLess(took, FIRST_ANSWER_SECONDS_MAX * SLOW)
         data = self.cli_json("kv", "get", "secret/app", token=token, address=self.address, ca=ca)
         self.assertEqual(list(data["data"]["data"]), ["password"])
         self.assertEqual(later.stop(signal.SIGTERM), 0)
+
+    def test_a_later_start_serves_within_two_seconds(self):
+        first = self.standalone()
+        first.wait_for("In another terminal")
+        ca = self.data / "tls/ca.pem"
+        self.answers(self.address, ca)
+        first.stop()
+        # Others may have the processors for a while; not five times in a row.
+        for _ in range(5):
+            program = self.standalone()
+            self.assertFalse(self.answers(self.address, ca)["sealed"])
+            took, cpu = time.monotonic() - program.begun, program.cpu_seconds()
+            program.stop()
+            print(f"a later start: answered after {took:.2f} s, {cpu:.2f} s of processor time",
+                  file=sys.stderr)
+            self.assertLess(cpu, FIRST_ANSWER_CPU_SECONDS_MAX * INSTRUMENTED)
+            if took < FIRST_ANSWER_SECONDS_MAX * INSTRUMENTED:
+                return
+        self.fail("no later start served in time")
+
+    def test_the_seals_key_is_replaced(self):
+        key, previous = self.data / "unseal.key", self.data / "unseal.key.previous"
+        first = self.standalone()
+        token = first.wait_for(r"Root Token: +(hvs\.\w{24})\n")[1]
+        ca = self.data / "tls/ca.pem"
+        self.answers(self.address, ca)
+        first.stop()
+        key.rename(previous)
+        with self.subTest("a new one is made, and the root key is sealed with it"):
+            program = self.standalone()
+            program.wait_for("the seal's key was replaced")
+            self.assertFalse(self.answers(self.address, ca)["sealed"])
+            self.assertNotEqual(key.read_bytes(), previous.read_bytes())
+            self.cli("token", "lookup", token=token, address=self.address, ca=ca)
+            program.stop()
+        with self.subTest("the previous one isn't needed any more"):
+            old = previous.read_bytes()
+            previous.unlink()
+            program = self.standalone()
+            self.assertFalse(self.answers(self.address, ca)["sealed"])
+            self.assertNotIn("replaced", program.text())
+            program.stop()
+            record = b"".join(path.read_bytes() for path in (self.data / "audit").rglob("*")
+                              if path.is_file())
+            self.assertIn(b"rotate-seal-key", record)
+        with self.subTest("and opens nothing"):
+            key.write_bytes(old)
+            program = self.standalone()
+            self.assertEqual(program.process.wait(READY_SECONDS_MAX * SLOW), 1)
+            self.assertIn("sealed with another key file", program.text())
 
     def test_names_in_the_certificate(self):
         self.standalone().wait_for("In another terminal")
@@ -391,5 +447,5 @@ if __name__ == "__main__":
     del sys.argv[at:at + 2]
     if "sanitize" in subprocess.run(["nm", "-D", REKEY], capture_output=True, text=True,
                                     check=False).stdout or "asan" in REKEY:
-        SLOW = 40
+        SLOW, INSTRUMENTED = 40, 8
     unittest.main()
