@@ -1,6 +1,7 @@
 #include "app/backends.h"
 
 #include "auth/approle/approle.h"
+#include "auth/cert/cert.h"
 #include "auth/token/token_backend.h"
 #include "auth/userpass/userpass.h"
 #include "engine/cubbyhole/cubbyhole.h"
@@ -35,6 +36,8 @@ void add_backends(pipeline::Catalog& catalog, system::SystemParts parts) {
   catalog.add_auth("approle", [approle](const logical::Mount&) { return approle; });
   const auto userpass = std::make_shared<const auth::userpass::Userpass>();
   catalog.add_auth("userpass", [userpass](const logical::Mount&) { return userpass; });
+  const auto cert = std::make_shared<const auth::cert::CertAuth>();
+  catalog.add_auth("cert", [cert](const logical::Mount&) { return cert; });
   const auto sys = std::make_shared<const system::SystemBackend>(std::move(parts));
   catalog.add_engine("system", [sys](const logical::Mount&) { return sys; });
 }

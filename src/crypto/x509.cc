@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "crypto/x509_parts.h"
 
 namespace rekey::crypto {
 namespace {
@@ -28,12 +29,6 @@ constexpr size_t kCommonNameBytesMax = 64;   // ub-common-name of RFC 5280
 constexpr long kClockSkewSeconds = 60 * 60;  // between us and who checks a certificate
 constexpr long kSecondsPerDay = 24 * 60 * 60;
 
-template <class T, void (*release)(T*)>
-struct Release {
-  void operator()(T* object) const { release(object); }
-};
-using Bio = std::unique_ptr<BIO, Release<BIO, BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Release<X509, X509_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY, EVP_PKEY_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Release<X509_EXTENSION, X509_EXTENSION_free>>;
 using AltNames = std::unique_ptr<GENERAL_NAMES, Release<GENERAL_NAMES, GENERAL_NAMES_free>>;
@@ -180,24 +175,7 @@ std::string name_text(const X509_NAME* name) {
 std::string common_name_of(X509_NAME* name) {
   const int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
   if (at < 0) return {};
-  unsigned char* text = nullptr;
-  const int size =
-      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
-  if (size < 0) return {};
-  std::string out(reinterpret_cast<char*>(text), static_cast<size_t>(size));
-  OPENSSL_free(text);
-  return out;
-}
-
-base::Result<base::WallTime> time_of(const ASN1_TIME* time) {
-  tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return invalid("the certificate's times can't be read");
-  return base::WallTime(std::chrono::seconds(timegm(&parts)));
-}
-
-std::string bytes_of(const ASN1_STRING* text) {
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-          static_cast<size_t>(ASN1_STRING_length(text))};
+  return utf8_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
 }
 
 std::string address_text(const std::string& bytes) {
@@ -240,9 +218,9 @@ base::Result<CertificateInfo> describe(X509* certificate) {
   info.fingerprint_sha256_hex =
       base::hex_encode({reinterpret_cast<const char*>(fingerprint), sizeof(fingerprint)});
   read_alt_names(certificate, info);
-  base::Result<base::WallTime> not_before = time_of(X509_get0_notBefore(certificate));
+  base::Result<base::WallTime> not_before = wall_time_of(X509_get0_notBefore(certificate));
   if (!not_before) return base::forward(not_before);
-  base::Result<base::WallTime> not_after = time_of(X509_get0_notAfter(certificate));
+  base::Result<base::WallTime> not_after = wall_time_of(X509_get0_notAfter(certificate));
   if (!not_after) return base::forward(not_after);
   info.not_before = *not_before;
   info.not_after = *not_after;
@@ -255,9 +233,6 @@ Certificate read_certificate(std::string_view pem) {
   if (pem.size() > INT32_MAX) return nullptr;
   return Certificate(PEM_read_bio_X509(reading(pem).get(), nullptr, nullptr, nullptr));
 }
-
-// A password prompt on the terminal is never wanted.
-int no_password(char*, int, int, void*) { return -1; }
 
 }  // namespace
 

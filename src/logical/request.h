@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,7 +29,9 @@ struct Origin {
   uint16_t port = 0;
   std::string_view forwarded_for;  // as sent; empty where not trusted
   std::string_view user_agent;
+  // Of the TLS handshake: the key is proven, but nobody has said yet that it is trusted.
   std::string_view client_certificate_der;
+  std::span<const std::string> client_intermediates_der;  // what the client sent after it
   bool metrics_open = false;  // came in by a listener that shows metrics without a token
 };
 

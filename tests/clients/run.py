@@ -2,7 +2,7 @@
 """Takes unmodified Vault clients through a real server's life: hvac, node-vault and plain curl;
 and Rekey's own command line under both its names.
 
-usage: run.py (--server build/release/rekey | --bao) [--plain] [hvac] [node] [curl] [cli] [...]
+usage: run.py (--server build/release/rekey | --bao) [--plain] [hvac] [cert] [node] [curl] [cli] [...]
 
 Each client gets a server of its own over TLS (--plain: without). A client whose package is missing
 fails, it isn't left out: python3-hvac is in tools/packages-test.txt, node-vault in
@@ -32,6 +32,7 @@ def npm_packages():
 
 CLIENTS = {
     "hvac": (lambda: None, ["/usr/bin/python3", f"{HERE}/hvac_client.py"]),
+    "cert": (lambda: None, ["/usr/bin/python3", f"{HERE}/cert_client.py"]),
     "node": (npm_packages, ["node", f"{HERE}/node/node_vault_client.js"]),
     "curl": (lambda: None, ["bash", f"{HERE}/curl_client.sh"]),
     "cli": (lambda: None, ["bash", f"{HERE}/cli_client.sh"]),

@@ -247,7 +247,8 @@ base::Result<void> translate(const net::Request& http, logical::Request& out) {
                 .port = http.peer().port,
                 .forwarded_for = http.forwarded_address,
                 .user_agent = http.header("User-Agent"),
-                .client_certificate_der = http.peer().client_certificate_der};
+                .client_certificate_der = http.peer().client_certificate_der,
+                .client_intermediates_der = http.peer().client_intermediates_der};
   out.values_named = [&http](std::string_view name) {
     std::vector<std::string_view> values;
     for (const net::Header& header : http.headers) {
