@@ -2,7 +2,7 @@
 """Takes unmodified Vault clients through a real server's life: hvac, node-vault and plain curl;
 and Rekey's own command line under both its names.
 
-usage: run.py (--server build/release/rekey | --bao) [--plain] [hvac] [cert] [node] [curl] [cli] [...]
+usage: run.py (--server build/release/rekey | --bao) [--plain] [hvac] [cert] [node] [curl] [...]
 
 Each client gets a server of its own over TLS (--plain: without). A client whose package is missing
 fails, it isn't left out: python3-hvac is in tools/packages-test.txt, node-vault in
