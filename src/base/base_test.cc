@@ -120,5 +120,20 @@ TEST(Task, GoesOnWhenItsCallbackIsCalled) {
   EXPECT_EQ(result, 42);
 }
 
+TEST(NeverBackClock, GoesOnWhereTheClockWasPutBack) {
+  using std::chrono::hours;
+  using std::chrono::minutes;
+  FakeClock machine;
+  const NeverBackClock clock(machine);
+  const WallTime start = clock.wall();
+  machine.jump_wall(hours(24 * 365));
+  EXPECT_EQ(clock.wall(), start + hours(24 * 365));
+  machine.jump_wall(-hours(24 * 365));
+  EXPECT_EQ(clock.wall(), start + hours(24 * 365));
+  // An hour's token must not live for a year because somebody mended the clock.
+  machine.advance(minutes(61));
+  EXPECT_EQ(clock.wall(), start + hours(24 * 365) + minutes(61));
+}
+
 }  // namespace
 }  // namespace rekey::base

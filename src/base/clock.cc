@@ -85,13 +85,17 @@ Duration SystemClock::monotonic() const {
 }
 
 WallTime NeverBackClock::wall() const {
-  const int64_t now = clock_.wall().time_since_epoch().count();
-  int64_t latest = latest_ns_.load(std::memory_order_relaxed);
-  while (now > latest) {
-    if (latest_ns_.compare_exchange_weak(latest, now, std::memory_order_relaxed))
-      return WallTime(Duration(now));
+  // In this order: a thread that is held up in between takes it for less ahead, never for more.
+  const int64_t wall = clock_.wall().time_since_epoch().count();
+  const int64_t passed = clock_.monotonic().count();
+  const int64_t ahead = wall - passed;
+  int64_t most = ahead_ns_.load(std::memory_order_relaxed);
+  while (ahead > most) {
+    if (ahead_ns_.compare_exchange_weak(most, ahead, std::memory_order_relaxed)) {
+      return WallTime(Duration(ahead + passed));
+    }
   }
-  return WallTime(Duration(latest));
+  return WallTime(Duration(most + passed));
 }
 
 void append_rfc3339(std::string& out, WallTime time) {

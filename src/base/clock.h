@@ -28,7 +28,8 @@ class SystemClock final : public Clock {
 };
 
 // Another clock whose wall time never goes back: what was expired once stays expired, whatever is
-// done to the machine's clock. Any thread.
+// done to the machine's clock. Where that was put back, time goes on from where it was as the
+// monotonic clock does, so that what is to expire still does. Any thread.
 class NeverBackClock final : public Clock {
  public:
   explicit NeverBackClock(const Clock& clock) : clock_(clock) {}
@@ -37,7 +38,7 @@ class NeverBackClock final : public Clock {
 
  private:
   const Clock& clock_;
-  mutable std::atomic<int64_t> latest_ns_{0};  // since 1970
+  mutable std::atomic<int64_t> ahead_ns_{INT64_MIN};  // of the monotonic clock; only grows
 };
 
 // Stands still until told otherwise. One thread moves it; any may read.
@@ -48,8 +49,9 @@ class FakeClock final : public Clock {
   WallTime wall() const override { return wall_.load(); }
   Duration monotonic() const override { return monotonic_.load(); }
   void advance(Duration by) {
-    jump_wall(by);
+    // In this order: who reads meanwhile sees the wall behind, as after a jump back, never ahead.
     monotonic_.store(monotonic_.load() + by);
+    jump_wall(by);
   }
   void jump_wall(Duration by) { wall_.store(wall_.load() + by); }
 
