@@ -42,7 +42,9 @@ class Disk {
 
   // kNotFound if there is no such file; kTooLarge if it has more than `bytes_max`.
   virtual base::Result<std::string> read(const std::string& path, size_t bytes_max) const = 0;
-  // Writes a whole file with the folders above it. Neither atomic nor durable before sync().
+  // Writes a whole file with the folders above it. Neither atomic nor durable before sync(), but a
+  // file that has these bytes already, and durably, keeps them through any crash: the tiles under a
+  // signed checkpoint are written again at the next one.
   virtual base::Result<void> write(const std::string& path, std::string_view bytes) = 0;
   // Files written before, and the folders above them, are durable when it returns.
   virtual base::Result<void> sync(std::span<const std::string> paths) = 0;

@@ -186,9 +186,16 @@ class PosixDisk final : public Disk {
   }
 
   Result<void> write(const std::string& path, std::string_view bytes) override {
-    Result<Fd> fd = create(path);
+    // Not cut first: whatever happens meanwhile, a file that already had these bytes has them.
+    Result<Fd> fd = create(path, 0);
     if (!fd) return base::forward(fd);
     Result<void> done = write_all(fd->get(), bytes.data(), bytes.size(), 0, full(path));
+    struct stat status{};
+    if (done && ::fstat(fd->get(), &status) != 0) done = failed("reading", full(path), errno);
+    if (done && static_cast<size_t>(status.st_size) != bytes.size() &&
+        ::ftruncate(fd->get(), static_cast<off_t>(bytes.size())) != 0) {
+      done = failed("cutting", full(path), errno);
+    }
     // Starts the transfer now, so that the sync that comes later finds little to do.
     if (done) ::sync_file_range(fd->get(), 0, 0, SYNC_FILE_RANGE_WRITE);
     return done;
@@ -259,9 +266,9 @@ class PosixDisk final : public Disk {
  private:
   std::string full(const std::string& path) const { return directory_ + "/" + path; }
 
-  Result<Fd> create(const std::string& path) {
+  Result<Fd> create(const std::string& path, int cut = O_TRUNC) {
     if (!writable_) return failed("creating", full(path), EROFS);
-    const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+    const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | cut;
     Fd fd(::openat(root_.get(), path.c_str(), flags, kFileMode));
     if (!fd && errno == ENOENT) {
       const std::vector<std::string> folders = folders_above(path);

@@ -31,13 +31,14 @@ class FaultBlockFile final : public BlockFile {
     std::lock_guard lock(disk_->mutex_);
     const FaultDisk::Outcome outcome = disk_->next_operation(life_);
     if (!disk_->alive(life_) && outcome != FaultDisk::Outcome::kDies) return io_error(path_);
-    std::string& now = disk_->files_[path_].now;
+    FaultDisk::File& file = disk_->files_[path_];
     std::string after(bytes.data(), bytes.size());
     if (outcome != FaultDisk::Outcome::kWorks) {
-      after = disk_->torn(now.substr(offset, bytes.size()), after);
+      after = disk_->torn(file.now.substr(offset, bytes.size()), after);
     }
-    now.replace(offset, after.size(), after);
-    disk_->files_[path_].durable = now;
+    file.now.replace(offset, after.size(), after);
+    // Whatever of it is written is durable. In place: a segment is long and written often.
+    file.durable->replace(offset, after.size(), after);
     if (outcome != FaultDisk::Outcome::kWorks) return io_error(path_);
     return {};
   }
@@ -98,7 +99,10 @@ class FaultDiskHandle final : public Disk {
       return {};
     }
     if (disk_->life_ != life_) return io_error(path);
-    disk_->files_[path].now = bytes.substr(0, disk_->random_.number() % (bytes.size() + 1));
+    // The beginning is written; of a longer file the rest is as it was.
+    const size_t written = disk_->random_.number() % (bytes.size() + 1);
+    std::string& now = disk_->files_[path].now;
+    now.replace(0, std::min(written, now.size()), bytes.substr(0, written));
     return io_error(path);
   }
 
@@ -200,9 +204,10 @@ FaultDisk::Outcome FaultDisk::next_operation(uint64_t life) {
                                                                                  : Outcome::kWorks;
 }
 
-// Each sector is the old or the new one.
+// Each sector is the old or the new one; those behind the old end may be zeros.
 std::string FaultDisk::torn(const std::string& before, std::string_view after) {
   std::string out = before;
+  if (out.size() < after.size()) out.resize(after.size());
   for (size_t at = 0; at < after.size(); at += kSectorBytes) {
     const size_t size = std::min(kSectorBytes, after.size() - at);
     if (random_.number() % 2 == 0) out.replace(at, size, after.substr(at, size));
@@ -227,10 +232,11 @@ void FaultDisk::lose_power() {
         kept = file.now;
         break;
       case 2:
-        kept = file.now.substr(0, random_.number() % (file.now.size() + 1));
+        kept = file.durable ? torn(*file.durable, file.now)
+                            : file.now.substr(0, random_.number() % (file.now.size() + 1));
         break;
       default:
-        kept = std::string(file.now.size(), '\0');
+        kept = file.durable ? torn(*file.durable, file.now) : std::string(file.now.size(), '\0');
     }
     if (kept) left[path] = File{*kept, *kept};
   }

@@ -35,7 +35,8 @@ class FaultDisk : public std::enable_shared_from_this<FaultDisk> {
   bool dead() const;
   uint64_t operations() const;  // changing operations since the last die_at or fail_between
 
-  // The power goes: every file that wasn't synced is as it was, gone, cut short or zeros in part.
+  // The power goes: every file that wasn't synced is as it was, old and new in parts, or, if it was
+  // never synced, gone, cut short or zeros.
   // Handles from before are useless; operations work again.
   void lose_power();
   // kill -9: everything written is still there.
