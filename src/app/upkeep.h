@@ -57,8 +57,8 @@ class Upkeep {
   std::condition_variable wake_;
   bool stopping_ = false;
   base::WallTime epoch_advanced_{};
-  uint64_t commits_at_epoch_ = 0;
-  std::string counted_up_to_;  // key of the last token that was counted in this round
+  uint64_t commits_at_epoch_ = UINT64_MAX;  // at first: unsealing may not have raised it
+  std::string counted_up_to_;               // key of the last token that was counted in this round
   uint64_t counted_ = 0;
   std::atomic<uint64_t> token_count_{0};
   std::thread thread_;

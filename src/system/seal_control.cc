@@ -85,14 +85,19 @@ Result<InitResult> SealControl::initialize(InitRequest request) {
   auto opened = open(made->root_key);
   if (!opened) return forward(opened);
   auto token = make_root_token(request.root_token);
-  if (!token) return forward(token);
+  if (!token) {
+    close();
+    return forward(token);
+  }
   InitResult result{std::move(made->shares), std::move(made->recovery_shares), std::move(*token)};
   parts_.log.info("system", "initialized", {{"seal", std::string(parts_.seal.type())}});
-  if (parts_.seal.needs_shares()) {
-    parts_.record.clear_signer();
-    parts_.keeper.close();
-  }
+  if (parts_.seal.needs_shares()) close();
   return result;
+}
+
+void SealControl::close() {
+  parts_.record.clear_signer();
+  parts_.keeper.close();
 }
 
 Result<std::string> SealControl::make_root_token(std::string_view wanted) {
@@ -236,6 +241,7 @@ Result<void> SealControl::record_event(std::string_view what, std::string_view f
   return parts_.record.wait_durable(*index + 1);
 }
 
+// Open as a whole, or sealed: whatever must not fail comes before the state is published.
 Result<void> SealControl::open(const base::SecretBytes& root_key) {
   auto opened = parts_.barrier.unseal(root_key);
   if (!opened) return opened;
@@ -245,14 +251,14 @@ Result<void> SealControl::open(const base::SecretBytes& root_key) {
     return young;
   }
   older_store_accepted_ = false;
-  auto loaded = parts_.keeper.open();
+  write_while_opening();
+  auto signer =
+      crypto::Ed25519PrivateKey::from_seed(parts_.barrier.keyring()->derive("audit-sign"));
+  Result<void> loaded = signer ? parts_.keeper.open() : forward(signer);
   if (!loaded) {
     parts_.barrier.seal();
     return loaded;
   }
-  const auto state = parts_.keeper.state().get();
-  auto signer = crypto::Ed25519PrivateKey::from_seed(state->keyring->derive("audit-sign"));
-  if (!signer) return forward(signer);
   auto set = parts_.record.set_signer(std::move(*signer));
   // A log that has a key has a checkpoint from its first moment on: one without was tampered with.
   if (set && !parts_.record.last_checkpoint()) {
@@ -260,14 +266,20 @@ Result<void> SealControl::open(const base::SecretBytes& root_key) {
   }
   if (!set)
     parts_.log.error("system", "the record can't be signed", {{"error", set.error().describe()}});
-  auto tended = parts_.barrier.tend();
-  if (!tended) return tended;
-  auto advanced = parts_.keeper.advance_epoch();
-  if (!advanced) return forward(advanced);
-  auto noted = note_version();
-  if (!noted) return noted;
   parts_.log.info("system", "unsealed");
   return {};
+}
+
+// A store that takes no writes can still be read, so these are put off: Upkeep tends and raises the
+// epoch at its next turn, the version is noted at the next unseal.
+void SealControl::write_while_opening() {
+  const auto put_off = [&](std::string_view what, const base::Error& error) {
+    parts_.log.error("system", "unsealing, but something can't be written now",
+                     {{"what", std::string(what)}, {"error", error.describe()}});
+  };
+  if (auto tended = parts_.barrier.tend(); !tended) put_off("encryptions", tended.error());
+  if (auto raised = parts_.barrier.raise_epoch(); !raised) put_off("epoch", raised.error());
+  if (auto noted = note_version(); !noted) put_off("version", noted.error());
 }
 
 Result<void> SealControl::note_version() {
@@ -318,8 +330,7 @@ Result<void> SealControl::seal() {
   std::lock_guard lock(mutex_);
   if (parts_.barrier.sealed()) return {};
   (void)parts_.record.checkpoint_now();  // the last one that can be signed until the next unseal
-  parts_.record.clear_signer();
-  parts_.keeper.close();
+  close();
   parts_.log.info("system", "sealed");
   return {};
 }

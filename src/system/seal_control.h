@@ -75,7 +75,8 @@ class SealControl {
   // that opens by itself is open afterwards.
   base::Result<InitResult> initialize(InitRequest request);
 
-  // One share (hex or base64), towards the threshold. kInvalid for what doesn't fit.
+  // One share (hex or base64), towards the threshold. kInvalid for what doesn't fit. On any error
+  // it is as sealed as before. A store that can be read but not written is opened.
   base::Result<SealStatus> unseal(std::string_view share);
   base::Result<SealStatus> reset_unseal();
   // For a seal that needs no shares, and at the end of unseal(). kPrecondition when the store is
@@ -100,6 +101,8 @@ class SealControl {
  private:
   base::Result<SealStatus> status_locked();
   base::Result<void> open(const base::SecretBytes& root_key);
+  void close();
+  void write_while_opening();
   base::Result<void> check_age();
   void renew_seal(const barrier::SealConfig& outdated);
   base::Result<void> record_event(std::string_view what, std::string_view found);

@@ -91,6 +91,7 @@ class Harness {
   // What Upkeep does about tokens, until nothing is left to do.
   void sweep_tokens();
   system::SealControl& seal_control() { return *seal_control_; }
+  barrier::Barrier& barrier() { return *barrier_; }
 
  private:
   class TestPool;
