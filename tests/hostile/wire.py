@@ -67,6 +67,9 @@ class Target(server.Server):
                     return int(line.split()[1]) * 1024
         raise Failed("no RssAnon in /proc")
 
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def check_others(self, seconds_max=5.0):
         """A well-behaved client beside the attack: answered rightly, and soon. (A millisecond on a
         machine of its own; the attacker and other tests share this one.)"""

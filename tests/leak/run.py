@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Canary secrets go through a real server in every way there is; then they are looked for in all
-that it leaves behind: its log, the data folder, errors, metrics, cores, and, when it is sealed, its
-memory.
+that it leaves behind: its log, the data folder with the record and its index, a backup, errors,
+metrics, cores, and, when it is sealed, its memory.
 
 usage: run.py --server build/release/rekey [--keep]
 
@@ -12,6 +12,7 @@ import base64
 import glob
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -24,6 +25,7 @@ import server  # noqa: E402
 
 LETTERS = "canaryCANARY"
 SEALED_SECONDS_MAX = 5
+BACKUP_SECONDS_MAX = 20
 
 
 class Failed(Exception):
@@ -155,6 +157,30 @@ def check_outputs(under_test, needles):
         expect(not seen, f"{path} shows {seen}")
 
 
+def check_backup(under_test, needles):
+    """What an operator carries away; it lies in the server's folder for check_files, too."""
+    root = under_test.root
+    made = under_test.must("POST", "/v1/sys/storage/backup", token=root)["data"]
+    path = f"/v1/sys/storage/backup/{made['id']}"
+    end = time.time() + BACKUP_SECONDS_MAX
+    while under_test.must("GET", path, token=root)["data"]["state"] == "running":
+        expect(time.time() < end, "a backup goes on and on")
+        time.sleep(0.05)
+    _, _, raw = under_test.request("GET", f"{path}/data", headers={"X-Vault-Token": root})
+    expect(len(raw) > 100_000, f"a backup of {len(raw)} bytes")
+    seen = [name for name, needle in needles.items() if needle in raw]
+    expect(not seen, f"the backup shows {seen}")
+
+
+def check_index(under_test):
+    """That there is one to be searched by check_files, and that it finds these requests."""
+    found = under_test.must(
+        "GET", "/v1/sys/audit-log/query?path=secret/data/0", token=under_test.root)
+    expect(found["data"], f"the record's index is empty: {found}")
+    runs = glob.glob(f"{under_test.folder}/data/audit/index/*")
+    expect(runs, "the record has no index on disk")
+
+
 def check_files(under_test, needles):
     hits = in_files(under_test.folder, needles)
     expect(not hits, f"on disk: {hits[:20]}")
@@ -185,11 +211,19 @@ def check_sealed_memory(under_test, needles):
 
 
 def check_no_core(under_test):
-    with open(f"/proc/{under_test.process.pid}/limits", encoding="utf-8") as f:
+    """Neither by its own limits nor, because it isn't dumpable, when somebody lifts them."""
+    pid = under_test.process.pid
+    with open(f"/proc/{pid}/limits", encoding="utf-8") as f:
         cores = [line for line in f if line.startswith("Max core file size")]
     expect(cores and cores[0].split()[4:6] == ["0", "0"], f"core files are allowed: {cores}")
+    if os.geteuid() == 0:
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(pid, resource.RLIMIT_CORE, unlimited)
     under_test.process.send_signal(signal.SIGABRT)
-    under_test.process.wait(10)
+    _, status = os.waitpid(pid, 0)
+    under_test.process.returncode = -os.WTERMSIG(status)
+    expect(os.WTERMSIG(status) == signal.SIGABRT, f"it ended by itself: {status}")
+    expect(not os.WCOREDUMP(status), "the kernel wrote a core")
     cores = [path for path in os.listdir(under_test.folder) if "core" in path]
     expect(not cores, f"it left {cores}")
 
@@ -209,6 +243,8 @@ def main():
         canaries = Canaries()
         use(under_test, canaries)
         check_outputs(under_test, canaries.needles)
+        check_backup(under_test, canaries.needles)
+        check_index(under_test)
         check_files(under_test, canaries.needles)
         check_sealed_memory(under_test, canaries.needles)
         check_no_core(under_test)
