@@ -132,7 +132,8 @@ class EachRowTest : public StoredFaultsTest {
              {"auth/userpass/users/joe", R"({"password":"a long password"})"},
              {"sys/auth/approle", R"({"type":"approle"})"},
              {"auth/approle/role/r", R"({"token_policies":["p"]})"},
-             {"auth/approle/role/r/secret-id", "{}"},
+             {"auth/approle/role/r/role-id", R"({"role_id":"the-role"})"},
+             {"auth/approle/role/r/custom-secret-id", R"({"secret_id":"the-secret"})"},
              {"identity/entity", R"({"name":"e","policies":["p"]})"},
              {"identity/group", R"({"name":"g","policies":["p"]})"},
              {"auth/token/roles/tr", R"({"allowed_policies":["p"]})"},
@@ -140,6 +141,9 @@ class EachRowTest : public StoredFaultsTest {
       must_write(path, body);
     }
     token_ = server_->make_token({"p"}, "", root_);
+    const auto made =
+        base::Json::parse(said("auth/token/lookup-self", Operation::kRead, {}, token_));
+    accessor_ = made ? made->string_or("accessor", "") : "";
     const auto sealed_text =
         server_->write("transit/encrypt/t", R"({"plaintext":"aGVsbG8="})", root_);
     EXPECT_TRUE(sealed_text);
@@ -177,18 +181,39 @@ class EachRowTest : public StoredFaultsTest {
     out.push_back(said("secret/data/a", Operation::kRead, {}, token_));
     out.push_back(
         said("transit/decrypt/t", Operation::kUpdate, R"({"ciphertext":")" + ciphertext_ + "\"}"));
+    out.push_back(said("secret/data/a", Operation::kRead, R"({"version":1})"));
+    out.push_back(said("auth/token/lookup-accessor", Operation::kUpdate,
+                       R"({"accessor":")" + accessor_ + "\"}"));
     out.push_back(said("auth/approle/role/r/secret-id", Operation::kList));
+    out.push_back(said("auth/approle/role/r/secret-id/lookup", Operation::kUpdate,
+                       R"({"secret_id":"the-secret"})"));
     return out;
   }
+  // Whose answer is another one each time.
+  bool can_log_in() {
+    return !said("auth/approle/login", Operation::kUpdate,
+                 R"({"role_id":"the-role","secret_id":"the-secret"})")
+                .starts_with("error");
+  }
+  // Rows that nothing but clean-up reads, and a note for operators.
+  static bool is_upkeep(const std::string& key) {
+    for (const char* prefix :
+         {"core/version/", "token/due/", "token/child/", "token/parent/", "token/path/"}) {
+      if (key.starts_with(prefix)) return true;
+    }
+    return key.find("/accessor/") != std::string::npos;  // names of rows that are read here
+  }
 
-  std::string token_, ciphertext_;
+  std::string token_, accessor_, ciphertext_;
 };
 
 TEST_F(EachRowTest, ADamagedRowIsNeverServed) {
   start();
   server_->unseal();
   const std::vector<std::string> right = all_said();
-  for (const std::string& one : right) EXPECT_FALSE(one.starts_with("error")) << one;
+  for (size_t i = 0; i < right.size(); i++) {
+    EXPECT_FALSE(right[i].starts_with("error")) << "read " << i << ": " << right[i];
+  }
   const std::vector<std::string> rows = keys();
   std::map<std::string, int> unnoticed;
   constexpr ReadFault kKinds[] = {ReadFault::kAltered, ReadFault::kTruncated, ReadFault::kExtended,
@@ -208,8 +233,9 @@ TEST_F(EachRowTest, ADamagedRowIsNeverServed) {
         }
         EXPECT_EQ(now[j], right[j]) << "damaged: " << rows[i];
       }
+      noticed = noticed || !can_log_in();
       faults_.damage(rows[i], ReadFault::kNone);
-      if (!noticed) unnoticed[rows[i]]++;
+      if (!noticed && !is_upkeep(rows[i])) unnoticed[rows[i]]++;
     }
   }
   for (const auto& [key, count] : unnoticed) ADD_FAILURE() << "read by nobody: " << key;

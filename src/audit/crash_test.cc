@@ -14,6 +14,7 @@
 
 #include "audit/log.h"
 #include "audit/testing/fault_disk.h"
+#include "audit/tiles.h"
 #include "audit/verify.h"
 #include "audit/wal.h"
 #include "base/codec.h"
@@ -91,6 +92,8 @@ void expect_verifies(FaultDisk& disk, const Acknowledged& told, const std::strin
   const auto report = verify_log(*disk.handle(), options);
   ASSERT_TRUE(report) << when;
   for (const VerifyFinding& finding : report->findings) {
+    // Before the first one was signed there is none: the next unsealing makes it.
+    if (finding.place == kCheckpointPath && told.checkpoints.empty()) continue;
     ADD_FAILURE() << when << ", as it was left: " << finding.place << " " << finding.problem;
   }
   const uint64_t size = report->size + report->entries_behind_checkpoint;
@@ -293,8 +296,12 @@ int64_t entries_with_wal(const TailFixture& fixture, const std::string& wal) {
   auto disk = std::make_shared<FaultDisk>(2);
   for (const auto& [path, bytes] : fixture.files) disk->set_file(path, bytes);
   disk->set_file("wal/0", wal);
-  auto log = open_on(*disk);
-  if (!log) return -2;
+  Log::Options options = small_options();
+  options.stepped = true;  // opened some thousand times: without threads
+  base::SeededRandom random(3);
+  auto opened = Log::open_on(disk->handle(), options, kClock, random, kNoLog);
+  if (!opened) return -2;
+  const std::unique_ptr<Log> log = std::move(*opened);
   if (log->health().damaged) return -1;
   const uint64_t kept = log->durable_size();
   for (uint64_t i = 0; i < kept; ++i) EXPECT_EQ(*log->entry(i), entry_text(i));

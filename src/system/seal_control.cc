@@ -12,6 +12,9 @@ namespace {
 using base::ErrorKind;
 using base::Result;
 
+constexpr const char* kForeignRecord =
+    "the audit record belongs to another store: give this server a folder of its own for it";
+
 }  // namespace
 
 SealControl::SealControl(SealControlParts parts)
@@ -80,6 +83,9 @@ Result<InitResult> SealControl::initialize(InitRequest request) {
                       "parameters recovery_shares,recovery_threshold not applicable to seal type " +
                           std::string(parts_.seal.type()));
   }
+  if (!parts_.record.verifier_key().empty()) {
+    return base::fail(ErrorKind::kPrecondition, kForeignRecord, parts_.record.verifier_key());
+  }
   auto made = parts_.barrier.initialize(parts_.seal, request.shares, request.recovery);
   if (!made) return forward(made);
   auto opened = open(made->root_key);
@@ -131,7 +137,7 @@ Result<SealStatus> SealControl::unseal(std::string_view share_text) {
   if (!parts_.seal.needs_shares()) {
     auto opened = open_by_itself();
     if (!opened) return forward(opened);
-    return status_locked();
+    return status_opened();
   }
   auto share = barrier::decode_share(share_text);
   if (!share) return forward(share);
@@ -150,7 +156,15 @@ Result<SealStatus> SealControl::unseal(std::string_view share_text) {
   auto opened = open(*root_key);
   unseal_progress_.reset();
   if (!opened) return forward(opened);
-  return status_locked();
+  return status_opened();
+}
+
+// It is open whether the store can be read again or not; an error would say that it isn't.
+SealStatus SealControl::status_opened() {
+  if (auto status = status_locked()) return std::move(*status);
+  SealStatus status{.type = std::string(parts_.seal.type()), .initialized = true, .sealed = false};
+  status.recovery_seal = !parts_.seal.needs_shares();
+  return status;
 }
 
 Result<SealStatus> SealControl::reset_unseal() {
@@ -252,21 +266,34 @@ Result<void> SealControl::open(const base::SecretBytes& root_key) {
   }
   older_store_accepted_ = false;
   write_while_opening();
-  auto signer =
-      crypto::Ed25519PrivateKey::from_seed(parts_.barrier.keyring()->derive("audit-sign"));
-  Result<void> loaded = signer ? parts_.keeper.open() : forward(signer);
+  auto signing = sign_record();
+  Result<void> loaded = signing ? parts_.keeper.open() : std::move(signing);
   if (!loaded) {
+    parts_.record.clear_signer();
     parts_.barrier.seal();
     return loaded;
   }
+  parts_.log.info("system", "unsealed");
+  return {};
+}
+
+// A disk that fails is the record's to tell; a record of somebody else's must not be gone on with.
+Result<void> SealControl::sign_record() {
+  auto signer =
+      crypto::Ed25519PrivateKey::from_seed(parts_.barrier.keyring()->derive("audit-sign"));
+  if (!signer) return forward(signer);
   auto set = parts_.record.set_signer(std::move(*signer));
+  if (!set && set.error().kind() == ErrorKind::kPrecondition) {
+    parts_.log.error("system", "the record is another store's",
+                     {{"error", set.error().describe()}});
+    return base::fail(ErrorKind::kPrecondition, kForeignRecord, set.error().detail());
+  }
   // A log that has a key has a checkpoint from its first moment on: one without was tampered with.
   if (set && !parts_.record.last_checkpoint()) {
     if (auto first = parts_.record.checkpoint_now(); !first) set = forward(first);
   }
   if (!set)
     parts_.log.error("system", "the record can't be signed", {{"error", set.error().describe()}});
-  parts_.log.info("system", "unsealed");
   return {};
 }
 

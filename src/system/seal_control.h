@@ -71,7 +71,8 @@ class SealControl {
   bool has_recovery_shares() const { return !parts_.seal.needs_shares(); }
   bool sealed() const { return parts_.barrier.sealed(); }
 
-  // kInvalid "Vault is already initialized" or for bad counts. Leaves a Shamir store sealed; one
+  // kInvalid "Vault is already initialized" or for bad counts, kPrecondition where the record was
+  // signed for another store. Leaves a Shamir store sealed; one
   // that opens by itself is open afterwards.
   base::Result<InitResult> initialize(InitRequest request);
 
@@ -80,7 +81,7 @@ class SealControl {
   base::Result<SealStatus> unseal(std::string_view share);
   base::Result<SealStatus> reset_unseal();
   // For a seal that needs no shares, and at the end of unseal(). kPrecondition when the store is
-  // older than the record says: put back from a copy.
+  // older than the record says (put back from a copy), or the record is another store's.
   base::Result<void> open_by_itself();
   // Returns when every lane has let go of keys, policies and tokens.
   base::Result<void> seal();
@@ -100,9 +101,11 @@ class SealControl {
 
  private:
   base::Result<SealStatus> status_locked();
+  SealStatus status_opened();
   base::Result<void> open(const base::SecretBytes& root_key);
   void close();
   void write_while_opening();
+  base::Result<void> sign_record();
   base::Result<void> check_age();
   void renew_seal(const barrier::SealConfig& outdated);
   base::Result<void> record_event(std::string_view what, std::string_view found);
