@@ -2,6 +2,7 @@
 
 #include "auth/approle/approle.h"
 #include "auth/cert/cert.h"
+#include "auth/kept/kept.h"
 #include "auth/token/token_backend.h"
 #include "auth/userpass/userpass.h"
 #include "engine/cubbyhole/cubbyhole.h"
@@ -38,6 +39,9 @@ void add_backends(pipeline::Catalog& catalog, system::SystemParts parts) {
   catalog.add_auth("userpass", [userpass](const logical::Mount&) { return userpass; });
   const auto cert = std::make_shared<const auth::cert::CertAuth>();
   catalog.add_auth("cert", [cert](const logical::Mount&) { return cert; });
+  for (const auto& kept : auth::kept::kept_methods()) {
+    catalog.add_auth(std::string(kept->type()), [kept](const logical::Mount&) { return kept; });
+  }
   const auto sys = std::make_shared<const system::SystemBackend>(std::move(parts));
   catalog.add_engine("system", [sys](const logical::Mount&) { return sys; });
 }

@@ -93,6 +93,12 @@ Result<Settings> configure(const std::vector<std::string>& paths) {
   }
   settings.server.io_threads = config->io_threads != 0 ? config->io_threads : usable_cores();
   settings.lease_limits = {config->default_lease_ttl, config->max_lease_ttl};
+  for (const auto& [type, said] : config->user_lockout) {
+    settings.user_lockout[type] = {.threshold = said.threshold,
+                                   .duration = said.duration,
+                                   .counter_reset = said.counter_reset,
+                                   .disabled = said.disabled};
+  }
   settings.cluster_name = config->cluster_name;
   settings.metrics_prefix = config->telemetry.metrics_prefix;
   settings.api_address = config->api_addr;

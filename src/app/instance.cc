@@ -137,7 +137,7 @@ void Instance::build_pipeline() {
   sealed_sys->backend = catalog_.make(*sealed_sys);
   chain_ = std::make_unique<pipeline::Chain>(
       pipeline::ChainParts{*keeper_, *store_, *record_, *pool_, *outside_pool_, clock_, random_,
-                           log_, sealed_sys, settings_.lease_limits});
+                           log_, sealed_sys, settings_.lease_limits, settings_.user_lockout});
 }
 
 Result<void> Instance::listen() {

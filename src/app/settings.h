@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "logical/context.h"
+#include "logical/lockout.h"
 #include "net/server_options.h"
 
 namespace rekey::app {
@@ -29,6 +30,7 @@ struct Settings {
   std::vector<bool> metrics_open;  // by listener: sys/metrics answers without a token
   std::string metrics_prefix = "vault";
   logical::Limits lease_limits;
+  logical::LockoutByType user_lockout;
   std::string cluster_name;
   std::string api_address;
   base::LogLevel log_level = base::LogLevel::kInfo;

@@ -44,7 +44,8 @@ class FileReader {
     if (!document) return fail(ErrorKind::kInvalid, parse_message(document.error().message()));
     Block top(file_, {&*document, {1, 1}}, "");
     read_scalars(top);
-    top.ignore_silently({"storage", "backend", "listener", "seal", "audit_log", "telemetry"});
+    top.ignore_silently(
+        {"storage", "backend", "listener", "seal", "audit_log", "telemetry", "user_lockout"});
     ignore_vault_keys(top);
     for (std::string_view key : {"storage", "backend"}) {
       if (auto read = each(*document, key, &FileReader::read_storage); !read) return read;
@@ -52,6 +53,9 @@ class FileReader {
     if (auto read = each(*document, "listener", &FileReader::read_listener_item); !read)
       return read;
     if (auto read = each(*document, "seal", &FileReader::read_seal); !read) return read;
+    if (auto read = each(*document, "user_lockout", &FileReader::read_user_lockout); !read) {
+      return read;
+    }
     if (auto read = read_plain_blocks(top); !read) return read;
     return top.finish();
   }
@@ -159,7 +163,6 @@ class FileReader {
                 "imprecise_lease_role_tracking",
                 "experiments",
                 "reporting",
-                "user_lockout",
                 "administrative_namespace_path",
                 "allow_audit_log_prefixing",
                 "enable_post_unseal_trace",
@@ -257,6 +260,33 @@ class FileReader {
       return file_.fail(item.place, "seal: expected \"shamir\" or \"static\", not \"" + kind + '"');
     }
     config_.seal = std::move(seal);
+    return block.finish();
+  }
+
+  Result<void> read_user_lockout(const hcl::Item& item) {
+    auto section = labelled_block(item, "user_lockout \"all\" { lockout_threshold = 10 }");
+    if (!section) return forward(section);
+    const std::string& type = item.keys[1];
+    if (type != "all" && type != "userpass" && type != "approle" && type != "ldap") {
+      return file_.fail(item.place,
+                        "user_lockout: expected \"all\", \"userpass\", \"approle\" or \"ldap\", "
+                        "not \"" +
+                            type + '"');
+    }
+    Block block(file_, *section, label_of(item));
+    UserLockout& rules = config_.user_lockout[type];
+    int64_t threshold = 0;
+    if (block.integer("lockout_threshold", threshold)) {
+      if (threshold < 1 || threshold > kLockoutThresholdMax) {
+        block.wrong(*block.take("lockout_threshold"), "a number from 1 to 1000000");
+      }
+      rules.threshold = threshold;
+    }
+    base::Duration duration{};
+    if (block.duration("lockout_duration", duration)) rules.duration = duration;
+    if (block.duration("lockout_counter_reset", duration)) rules.counter_reset = duration;
+    bool disabled = false;
+    if (block.flag("disable_lockout", disabled)) rules.disabled = disabled;
     return block.finish();
   }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -61,6 +62,14 @@ struct Telemetry {
   bool disable_hostname = false;
 };
 
+// user_lockout "userpass" { ... }; what isn't said is left to "all", or to the built-in rules.
+struct UserLockout {
+  std::optional<int64_t> threshold;  // failed logins in a row
+  std::optional<base::Duration> duration, counter_reset;
+  std::optional<bool> disabled;
+};
+inline constexpr int64_t kLockoutThresholdMax = 1'000'000;  // failed logins in a row
+
 struct ServerConfig {
   std::optional<Storage> storage;
   std::vector<Listener> listeners;
@@ -82,6 +91,7 @@ struct ServerConfig {
   bool disable_mlock = false;
   uint32_t io_threads = 0;  // 0: one for each core
   Telemetry telemetry;
+  std::map<std::string, UserLockout> user_lockout;  // by type of auth method, or "all"
 
   std::vector<std::string> warnings;  // "rekey.hcl:3: unknown key ..."
 };

@@ -61,6 +61,8 @@ constexpr const char* kEveryKey = R"(
     api_addr = "https://a.example:8200" cluster_addr = "https://a.example:8201"
     cluster_name = "c" log_level = "Debug" log_format = "json" ui = true disable_mlock = "1"
     io_threads = 3
+    user_lockout "all" { lockout_threshold = "10" lockout_duration = "10m" }
+    user_lockout "approle" { lockout_counter_reset = 60 disable_lockout = "true" }
     telemetry { prometheus_retention_time = "30s" disable_hostname = true metrics_prefix = "p" }
   )";
 
@@ -131,6 +133,12 @@ TEST(Config, ReadsWholeFile) {
   EXPECT_TRUE(config.ui);
   EXPECT_TRUE(config.disable_mlock);
   EXPECT_EQ(config.io_threads, 3u);
+  EXPECT_EQ(config.user_lockout.at("all").threshold, 10);
+  EXPECT_EQ(config.user_lockout.at("all").duration, 10min);
+  EXPECT_EQ(config.user_lockout.at("all").disabled, std::nullopt);
+  EXPECT_EQ(config.user_lockout.at("approle").threshold, std::nullopt);
+  EXPECT_EQ(config.user_lockout.at("approle").counter_reset, 1min);
+  EXPECT_EQ(config.user_lockout.at("approle").disabled, true);
   EXPECT_EQ(config.telemetry.prometheus_retention, 30s);
   EXPECT_EQ(config.telemetry.metrics_prefix, "p");
   EXPECT_TRUE(config.telemetry.disable_hostname);
@@ -332,6 +340,12 @@ TEST(Config, StopsAtNonsenseAndSaysWhatWouldBeRight) {
 TEST(Config, RetentionOfTheRecordMakesSense) {
   EXPECT_EQ(error_of("audit_log { archive = \"/a\" path = \"/p\" }"),
             "f:1: audit_log: archive needs retention: the age at which entries go there");
+  EXPECT_EQ(error_of("user_lockout \"token\" { lockout_threshold = 1 }"),
+            "f:1: user_lockout: expected \"all\", \"userpass\", \"approle\" or \"ldap\", not "
+            "\"token\"");
+  EXPECT_EQ(
+      error_of("user_lockout \"all\" { lockout_threshold = 0 }"),
+      "f:1: user_lockout \"all\": lockout_threshold: expected a number from 1 to 1000000, not 0");
   EXPECT_EQ(error_of("audit_log { retention = \"1h\" }"),
             "f:1: audit_log: retention: expected at least 24h0m0s");
 }

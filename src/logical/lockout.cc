@@ -3,47 +3,90 @@
 #include <algorithm>
 #include <vector>
 
+#include "logical/answer.h"
 #include "logical/context.h"
-#include "logical/row.h"
 
 namespace rekey::logical {
 namespace {
 
-base::Duration duration_at(const base::Json& config, std::string_view name,
-                           base::Duration otherwise) {
-  const base::Json* value = config.find(name);
-  if (value == nullptr) return otherwise;
-  if (const auto seconds = value->as_int()) return std::chrono::seconds(*seconds);
-  if (const std::string* text = value->as_string()) {
-    if (const auto parsed = base::parse_duration(*text)) return *parsed;
-  }
-  return otherwise;
+using base::Json;
+using base::JsonObject;
+using base::Result;
+
+std::string text_of(const Json& value) {
+  if (const std::string* text = value.as_string()) return *text;
+  return value.dump();
 }
 
-int64_t count_at(const base::Json& config, std::string_view name, int64_t otherwise) {
-  const base::Json* value = config.find(name);
-  if (value == nullptr) return otherwise;
-  if (const auto number = value->as_int()) return *number;
-  const std::string* text = value->as_string();
-  const auto parsed = text == nullptr ? std::nullopt : std::optional(base::Json::parse(*text));
-  return parsed && *parsed ? (*parsed)->as_int().value_or(otherwise) : otherwise;
+Result<std::optional<base::Duration>> duration_at(const JsonObject& sent, std::string_view name) {
+  const Json* value = sent.find(name);
+  if (value == nullptr || value->is_null()) return std::nullopt;
+  const std::string text = text_of(*value);
+  auto parsed = base::parse_duration(text);
+  if (!parsed || parsed->count() < 0) {
+    return bad_request("time: invalid duration " + Json(text).dump());
+  }
+  return *parsed;
+}
+
+void take(const LockoutSettings& said, LockoutRules& rules) {
+  if (said.threshold && *said.threshold > 0) rules.threshold = *said.threshold;
+  if (said.duration && said.duration->count() > 0) rules.duration = *said.duration;
+  if (said.counter_reset && said.counter_reset->count() > 0) {
+    rules.counter_reset = *said.counter_reset;
+  }
+  if (said.disabled) rules.disabled = *said.disabled;
 }
 
 }  // namespace
 
-LockoutRules lockout_rules(const Mount& mount) {
+bool locks_names(std::string_view auth_type) {
+  return auth_type == "userpass" || auth_type == "approle" || auth_type == "ldap";
+}
+
+Result<LockoutSettings> parse_lockout_settings(const JsonObject& sent) {
+  LockoutSettings out;
+  if (const Json* value = sent.find("lockout_threshold"); value && !value->is_null()) {
+    const std::string text = text_of(*value);
+    const auto number = Json::parse(text);
+    const auto count = number ? number->as_int() : std::nullopt;
+    if (!count || *count < 0) {
+      return bad_request("unable to parse user lockout threshold: " + Json(text).dump() +
+                         ": invalid syntax");
+    }
+    out.threshold = *count;
+  }
+  auto duration = duration_at(sent, "lockout_duration");
+  if (!duration) return forward(duration);
+  out.duration = *duration;
+  auto reset = duration_at(sent, "lockout_counter_reset_duration");
+  if (!reset) return forward(reset);
+  out.counter_reset = *reset;
+  if (const Json* value = sent.find("lockout_disable"); value && !value->is_null()) {
+    const std::string text = text_of(*value);
+    const bool on = text == "true" || text == "1";
+    if (!on && text != "false" && text != "0") {
+      return bad_request("unable to convert given user lockout config information");
+    }
+    out.disabled = on;
+  }
+  return out;
+}
+
+LockoutRules lockout_rules(const Mount& mount, const LockoutByType& server) {
   LockoutRules rules;
-  const base::Json* config = mount.config.find("user_lockout_config");
+  for (const std::string_view name : {std::string_view("all"), std::string_view(mount.type)}) {
+    if (const auto said = server.find(name); said != server.end()) take(said->second, rules);
+  }
+  const Json* config = mount.config.find("user_lockout_config");
   if (config == nullptr || !config->is_object()) return rules;
-  rules.threshold = std::max<int64_t>(1, count_at(*config, "lockout_threshold", rules.threshold));
-  rules.duration = duration_at(*config, "lockout_duration", rules.duration);
-  rules.counter_reset = duration_at(*config, "lockout_counter_reset_duration", rules.counter_reset);
-  rules.disabled = flag_at(*config, "lockout_disable");
+  // It was read when it was written; what is older and can't be read changes nothing.
+  if (const auto said = parse_lockout_settings(*config->as_object())) take(*said, rules);
   return rules;
 }
 
-std::string Lockout::key_of(const Mount& mount, std::string_view name) {
-  return mount.accessor + "/" + std::string(name);
+std::string Lockout::key_of(std::string_view accessor, std::string_view name) {
+  return std::string(accessor) + "/" + std::string(name);
 }
 
 Lockout::Failures* Lockout::find(const std::string& key, const LockoutRules& rules,
@@ -57,18 +100,18 @@ Lockout::Failures* Lockout::find(const std::string& key, const LockoutRules& rul
 }
 
 bool Lockout::locked(const Mount& mount, std::string_view name, base::WallTime now) {
-  const LockoutRules rules = lockout_rules(mount);
+  const LockoutRules rules = lockout_rules(mount, server_);
   if (rules.disabled) return false;
-  const std::string key = key_of(mount, name);
+  const std::string key = key_of(mount.accessor, name);
   std::lock_guard lock(mutex_);
   const Failures* failures = find(key, rules, now);
   return failures != nullptr && failures->count >= rules.threshold;
 }
 
 bool Lockout::finish(const Mount& mount, std::string_view name, bool right, base::WallTime now) {
-  const LockoutRules rules = lockout_rules(mount);
+  const LockoutRules rules = lockout_rules(mount, server_);
   if (rules.disabled) return right;
-  const std::string key = key_of(mount, name);
+  const std::string key = key_of(mount.accessor, name);
   std::lock_guard lock(mutex_);
   Failures* failures = find(key, rules, now);
   if (failures != nullptr && failures->count >= rules.threshold) return false;
@@ -83,6 +126,37 @@ bool Lockout::finish(const Mount& mount, std::string_view name, bool right, base
   failures->count++;
   failures->last = now;
   return false;
+}
+
+std::map<std::string, std::vector<std::string>> Lockout::locked_names(const MountOf& mount_of,
+                                                                      base::WallTime now) {
+  std::map<std::string, std::vector<std::string>> out;
+  std::map<std::string, std::optional<LockoutRules>> rules_of;
+  std::lock_guard lock(mutex_);
+  for (const auto& [key, failures] : failures_) {
+    const size_t slash = key.find('/');  // accessors have none
+    const std::string accessor = key.substr(0, slash);
+    auto known = rules_of.find(accessor);
+    if (known == rules_of.end()) {
+      const auto mount = mount_of(accessor);
+      known = rules_of.emplace(accessor, std::nullopt).first;
+      if (mount != nullptr) known->second = lockout_rules(*mount, server_);
+    }
+    const auto& rules = known->second;
+    if (!rules || rules->disabled || failures.count < rules->threshold ||
+        now - failures.last >= rules->duration) {
+      continue;
+    }
+    out[accessor].push_back(key.substr(slash + 1));
+  }
+  for (auto& [accessor, names] : out) std::ranges::sort(names);
+  return out;
+}
+
+void Lockout::unlock(std::string_view mount_accessor, std::string_view name) {
+  const std::string key = key_of(mount_accessor, name);
+  std::lock_guard lock(mutex_);
+  failures_.erase(key);
 }
 
 // The half that failed longest ago goes: to push out one name costs an attacker more tries than

@@ -63,5 +63,66 @@ TEST_F(LockoutTest, TheMountSaysHowMany) {
   EXPECT_FALSE(locked());
 }
 
+TEST_F(LockoutTest, TheServersConfigurationGoesBeforeTheMounts) {
+  LockoutByType server;
+  server["all"] = {.threshold = 2, .duration = minutes(1)};
+  server["userpass"] = {.threshold = 3};
+  mount_.type = "approle";
+  EXPECT_EQ(lockout_rules(mount_, server).threshold, 2);
+  mount_.type = "userpass";
+  EXPECT_EQ(lockout_rules(mount_, server).threshold, 3);
+  EXPECT_EQ(lockout_rules(mount_, server).duration, minutes(1));
+  EXPECT_EQ(lockout_rules(mount_, server).counter_reset, minutes(15));
+  mount_.config.set("user_lockout_config", base::JsonObject{{"lockout_threshold", 4}});
+  EXPECT_EQ(lockout_rules(mount_, server).threshold, 4);
+  server["userpass"].disabled = true;
+  EXPECT_TRUE(lockout_rules(mount_, server).disabled);
+  mount_.config.set("user_lockout_config", base::JsonObject{{"lockout_disable", false}});
+  EXPECT_FALSE(lockout_rules(mount_, server).disabled);
+}
+
+TEST_F(LockoutTest, ListsWhoIsLockedAndUnlocks) {
+  fail(5);
+  EXPECT_FALSE(lockout_.finish(mount_, "b", false, clock_.wall()));
+  const auto listed = [&](bool there = true) {
+    return lockout_.locked_names(
+        [&](std::string_view accessor) {
+          return there && accessor == mount_.accessor ? std::make_shared<const Mount>(mount_)
+                                                      : nullptr;
+        },
+        clock_.wall());
+  };
+  EXPECT_EQ(listed()["auth_userpass_1"], std::vector<std::string>{"a"});
+  EXPECT_TRUE(listed(false).empty());  // a mount that is gone
+  lockout_.unlock("auth_userpass_2", "a");
+  EXPECT_TRUE(locked());
+  lockout_.unlock("auth_userpass_1", "a");
+  EXPECT_FALSE(locked());
+  EXPECT_TRUE(listed().empty());
+  EXPECT_TRUE(lockout_.finish(mount_, "a", true, clock_.wall()));
+  fail(5);
+  clock_.advance(minutes(15));
+  EXPECT_TRUE(listed().empty());
+}
+
+TEST(LockoutSettingsTest, ReadsWhatVaultReads) {
+  const auto parse = [](base::JsonObject sent) { return parse_lockout_settings(sent); };
+  const auto all = parse({{"lockout_threshold", "7"},
+                          {"lockout_duration", "10m"},
+                          {"lockout_counter_reset_duration", 60},
+                          {"lockout_disable", "true"},
+                          {"unknown", "x"}});
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->threshold, 7);
+  EXPECT_EQ(all->duration, minutes(10));
+  EXPECT_EQ(all->counter_reset, minutes(1));
+  EXPECT_EQ(all->disabled, true);
+  EXPECT_TRUE(parse({})->threshold == std::nullopt);
+  EXPECT_FALSE(parse({{"lockout_threshold", "x"}}));
+  EXPECT_FALSE(parse({{"lockout_threshold", -1}}));
+  EXPECT_FALSE(parse({{"lockout_duration", "soon"}}));
+  EXPECT_FALSE(parse({{"lockout_disable", "perhaps"}}));
+}
+
 }  // namespace
 }  // namespace rekey::logical

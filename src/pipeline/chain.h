@@ -52,11 +52,12 @@ struct ChainParts {
   // What serves sys/ while there is no mount table to find it in.
   std::shared_ptr<const logical::Mount> sealed_sys;
   logical::Limits lease_limits;
+  logical::LockoutByType user_lockout = {};  // as the configuration has it
 };
 
 class Chain {
  public:
-  explicit Chain(ChainParts parts) : parts_(std::move(parts)) {}
+  explicit Chain(ChainParts parts) : parts_(std::move(parts)), lockout_(parts_.user_lockout) {}
 
   // The answer, released: its record is durable. An Error is an answer too and recorded as well;
   // it is kUnavailable when the record itself can't be written. `request` and what its views point

@@ -4,6 +4,7 @@
 
 #include "lease/lease_store.h"
 #include "logical/answer.h"
+#include "logical/lockout.h"
 #include "pipeline/call_context.h"
 #include "system/mount_view.h"
 #include "system/system_backend.h"
@@ -79,8 +80,8 @@ Result<void> apply_config(const JsonObject& given, const logical::Limits& server
     if (!ttl) return forward(ttl);
     config.set(name, *ttl);
   }
-  for (const char* name : {"force_no_cache", "listing_visibility", "token_type",
-                           "user_lockout_config", "plugin_version"}) {
+  for (const char* name :
+       {"force_no_cache", "listing_visibility", "token_type", "plugin_version"}) {
     const Json* value = given.find(name);
     if (value != nullptr) config.set(name, *value);
   }
@@ -117,6 +118,31 @@ Result<void> apply_config(const JsonObject& given, const logical::Limits& server
   return {};
 }
 
+// user_lockout_config; what isn't sent stays as it was.
+Result<void> apply_lockout(const JsonObject& given, std::string_view type, JsonObject& config) {
+  const Json* sent = given.find("user_lockout_config");
+  if (sent == nullptr || sent->is_null()) return {};
+  if (!logical::locks_names(type)) {
+    return logical::bad_request("tuning of user lockout configuration for auth type \"" +
+                                std::string(type) + "\" not allowed");
+  }
+  if (!sent->is_object()) {
+    return logical::bad_request("unable to convert given user lockout config information");
+  }
+  auto read = logical::parse_lockout_settings(*sent->as_object());
+  if (!read) return forward(read);
+  JsonObject merged;
+  if (const Json* known = config.find("user_lockout_config"); known && known->is_object()) {
+    merged = *known->as_object();
+  }
+  for (const char* name : {"lockout_threshold", "lockout_duration",
+                           "lockout_counter_reset_duration", "lockout_disable"}) {
+    if (const Json* value = sent->find(name); value && !value->is_null()) merged.set(name, *value);
+  }
+  config.set("user_lockout_config", std::move(merged));
+  return {};
+}
+
 Result<Response> enable(Context& context, const SystemParts& parts, bool auth) {
   const logical::Fields& fields = context.fields;
   CallContext& call = CallContext::of(context);
@@ -146,6 +172,7 @@ Result<Response> enable(Context& context, const SystemParts& parts, bool auth) {
   }
   if (const JsonObject* config = fields.object("config")) {
     auto applied = apply_config(*config, context.server_limits, mount.config);
+    if (applied) applied = apply_lockout(*config, mount.type, mount.config);
     if (!applied) return forward(applied);
   }
   for (std::string_view reserved : {"sys/", "cubbyhole/", "identity/", "auth/", "audit/"}) {
@@ -288,6 +315,7 @@ Result<Response> tune(Context& context, const SystemParts& parts, bool auth) {
   auto tunable = check_tunable(mount, given);
   if (!tunable) return forward(tunable);
   auto applied = apply_config(given, context.server_limits, mount.config);
+  if (applied) applied = apply_lockout(given, mount.type, mount.config);
   if (!applied) return forward(applied);
   Response response;
   for (const auto& [key, value] : context.fields.string_map("options")) {
@@ -332,6 +360,7 @@ void SystemBackend::add_mount_routes() {
       {"listing_visibility", FieldType::kString, "unauth or hidden."},
       {"force_no_cache", FieldType::kBoolean, "Kept; nothing is cached here."},
       {"token_type", FieldType::kString, "Of an auth method: what its logins give."},
+      {"user_lockout_config", FieldType::kObject, "Of an auth method: what locks a name."},
       {"audit_non_hmac_request_keys", FieldType::kStrings, "Fields that devices show as sent."},
       {"audit_non_hmac_response_keys", FieldType::kStrings, "The same of answers."},
       {"passthrough_request_headers", FieldType::kStrings, "Headers that the engine is given."},

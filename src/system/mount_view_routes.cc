@@ -1,5 +1,6 @@
 // How mounts look, and sys/internal/ui/mounts, by which clients find out what lies where.
 #include "logical/answer.h"
+#include "logical/lockout.h"
 #include "pipeline/call_context.h"
 #include "system/mount_view.h"
 #include "system/system_backend.h"
@@ -31,11 +32,24 @@ int64_t seconds(base::Duration duration) {
 void copy_tuned(const Mount& mount, JsonObject& into) {
   for (const char* name :
        {"listing_visibility", "audit_non_hmac_request_keys", "audit_non_hmac_response_keys",
-        "passthrough_request_headers", "allowed_response_headers", "user_lockout_config"}) {
+        "passthrough_request_headers", "allowed_response_headers"}) {
     const Json* value = mount.config.find(name);
     if (value == nullptr || (value->as_string() && value->as_string()->empty())) continue;
     into.set(name, *value);
   }
+}
+
+// user_lockout_config as Vault shows it: what the mount leaves open is 0.
+void describe_lockout(const Mount& mount, JsonObject& into) {
+  const Json* config = mount.config.find("user_lockout_config");
+  if (config == nullptr || !config->is_object()) return;
+  const auto said = logical::parse_lockout_settings(*config->as_object());
+  if (!said) return;
+  into.set("user_lockout_threshold", said->threshold.value_or(0));
+  into.set("user_lockout_duration", seconds(said->duration.value_or(base::Duration())));
+  into.set("user_lockout_counter_reset_duration",
+           seconds(said->counter_reset.value_or(base::Duration())));
+  into.set("user_lockout_disable", said->disabled.value_or(false));
 }
 
 bool flag_of(const JsonObject& config, std::string_view name) {
@@ -117,6 +131,9 @@ JsonObject describe_mount(const Mount& mount) {
     config.set("token_type", type == nullptr ? Json("default-service") : *type);
   }
   copy_tuned(mount, config);
+  if (JsonObject lockout; describe_lockout(mount, lockout), !lockout.empty()) {
+    config.set("user_lockout_config", std::move(lockout));
+  }
   return {{"type", mount.type},
           {"description", mount.description},
           {"accessor", mount.accessor},
@@ -146,6 +163,7 @@ JsonObject describe_tune(const Mount& mount, const logical::Limits& limits) {
   }
   if (!mount.options.empty()) data.set("options", options_of(mount));
   copy_tuned(mount, data);
+  describe_lockout(mount, data);
   return data;
 }
 
@@ -189,6 +207,7 @@ SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
   add_lease_routes();
   add_lease_queue_routes();
   add_quota_routes();
+  add_lockout_routes();
 }
 
 }  // namespace rekey::system

@@ -92,6 +92,7 @@ class SystemBackend final : public logical::Backend {
   void add_lease_queue_routes();
   // quotas/*
   void add_quota_routes();
+  void add_lockout_routes();    // locked-users
   void add_audit_log_routes();  // audit-log/...
   void add_audit_entry_routes();
 

@@ -4,6 +4,7 @@
 #include "auth/approle/secret_id.h"
 #include "logical/answer.h"
 #include "logical/cidr.h"
+#include "logical/lockout.h"
 
 namespace rekey::auth::approle {
 namespace {
@@ -24,6 +25,13 @@ std::unexpected<base::Error> wrong_address(const Context& context, std::string_v
                               "\" unauthorized by CIDR restrictions on the " + std::string(of));
 }
 
+// What came of an attempt. Of role ids that don't exist only those count that could be real ones,
+// so that nobody fills memory with their names.
+bool finish(Context& context, std::string_view role_id, bool exists, bool right) {
+  if (!exists && role_id.size() > logical::kLockoutNameBytesMax) return right;
+  return context.lockout->finish(context.mount, role_id, right, context.clock.wall());
+}
+
 // Counts one use. The last one ends the secret id; of two logins at once with it, one loses.
 Result<void> use(Context& context, const Role& role, SecretId& secret) {
   if (secret.num_uses == 0) return {};
@@ -37,9 +45,13 @@ Result<void> use(Context& context, const Role& role, SecretId& secret) {
 Result<SecretId> check_secret_id(Context& context, const Role& role, std::string_view text) {
   auto found = SecretIds(context, role).find(text);
   if (!found) return forward(found);
-  if (!*found) return refused("no such secret id");
+  const bool right = *found && !expired(**found, context.clock.wall());
+  if (!finish(context, role.role_id, true, right)) {
+    return refused(right    ? "the role id was locked meanwhile"
+                   : *found ? "the secret id is expired"
+                            : "no such secret id");
+  }
   SecretId& secret = **found;
-  if (expired(secret, context.clock.wall())) return refused("the secret id is expired");
   if (!logical::address_allowed(context.request.origin.address, secret.cidrs)) {
     return wrong_address(context, "secret ID");
   }
@@ -52,10 +64,15 @@ Result<Response> login(Context& context) {
   const std::string_view role_id = context.fields.text("role_id");
   const std::string_view text = context.fields.text("secret_id");
   if (role_id.empty()) return logical::bad_request("missing role_id");
+  if (context.lockout->locked(context.mount, role_id, context.clock.wall())) {
+    return base::fail(base::ErrorKind::kUnauthenticated, "permission denied",
+                      "the role id is locked");
+  }
   auto role = find_by_role_id(context, role_id);
   if (!role) return forward(role);
   if (!*role) {
     if (text.empty()) return logical::bad_request("missing secret_id");
+    (void)finish(context, role_id, false, false);
     return refused("no such role id");
   }
   if (text.size() > kSecretIdBytesMax) return refused("the secret id is too long");

@@ -7,6 +7,7 @@
 #include "identity/entity_store.h"
 #include "identity/standing.h"
 #include "logical/answer.h"
+#include "logical/glob.h"
 #include "pipeline/authenticate.h"
 #include "pipeline/call_context.h"
 
@@ -28,7 +29,8 @@ bool contains(const std::vector<std::string>& items, std::string_view item) {
 }
 
 bool any_glob(const std::vector<std::string>& patterns, std::string_view text) {
-  return std::ranges::any_of(patterns, [&](const std::string& p) { return glob_matches(p, text); });
+  return std::ranges::any_of(patterns,
+                             [&](const std::string& p) { return logical::glob_matches(p, text); });
 }
 
 std::vector<std::string> sorted_policies(std::vector<std::string> names, bool with_default) {
@@ -58,7 +60,7 @@ Result<std::vector<std::string>> choose_policies(const logical::Fields& fields, 
                                                  const Role* role, bool sudo) {
   std::vector<std::string> wanted = fields.strings("policies");
   const bool with_default =
-      !fields.flag("no_default_policy") && !(role != nullptr && role->no_default_policy);
+      !fields.flag("no_default_policy") && !(role != nullptr && role->token.no_default_policy);
   if (role != nullptr) {
     const bool limited = !role->allowed_policies.empty() || !role->allowed_policies_glob.empty();
     if (wanted.empty() && limited) wanted = role->allowed_policies;
@@ -127,9 +129,10 @@ void choose_ttl(const Context& context, const Role* role, Token& token,
     warnings.push_back(capped(ttl, longest));
     ttl = longest;
   }
-  if (role != nullptr && role->explicit_max_ttl_s > 0 &&
-      (token.explicit_max_ttl_s == 0 || role->explicit_max_ttl_s < token.explicit_max_ttl_s)) {
-    token.explicit_max_ttl_s = role->explicit_max_ttl_s;
+  if (role != nullptr && role->token.explicit_max_ttl_s > 0 &&
+      (token.explicit_max_ttl_s == 0 ||
+       role->token.explicit_max_ttl_s < token.explicit_max_ttl_s)) {
+    token.explicit_max_ttl_s = role->token.explicit_max_ttl_s;
   }
   if (token.explicit_max_ttl_s > longest) {
     warnings.push_back("Explicit max TTL of \"" +
@@ -260,17 +263,17 @@ Result<bool> wants_batch(const logical::Fields& fields, const Role* role) {
     return logical::bad_request("invalid 'token_type' value");
   }
   if (role == nullptr) return asked == "batch";
-  if (role->type == "service") return false;
-  if (role->type == "batch") return true;
-  if (asked.empty()) return role->type == "default-batch";
+  if (role->token.kind == logical::TokenKind::kService) return false;
+  if (role->token.kind == logical::TokenKind::kBatch) return true;
+  if (asked.empty()) return role->token.kind == logical::TokenKind::kDefaultBatch;
   return asked == "batch";
 }
 
 // The smaller of what was asked for and what the role gives; 0 is no bound.
 int64_t choose_uses(const logical::Fields& fields, const Role* role) {
   const int64_t asked = fields.integer("num_uses");
-  if (role == nullptr || role->num_uses <= 0) return asked;
-  return asked == 0 || role->num_uses < asked ? role->num_uses : asked;
+  if (role == nullptr || role->token.num_uses <= 0) return asked;
+  return asked == 0 || role->token.num_uses < asked ? role->token.num_uses : asked;
 }
 
 Result<void> check_batch(const Token& token) {
@@ -361,12 +364,12 @@ Result<Response> make_token(CallContext& context, const Role* role, bool orphan)
   if (token.num_uses < 0) return logical::bad_request("number of uses cannot be negative");
   const auto period = fields.duration("period");
   if (period) token.period_s = period->count() / 1'000'000'000;
-  if (role != nullptr && role->period_s > 0) token.period_s = role->period_s;
+  if (role != nullptr && role->token.period_s > 0) token.period_s = role->token.period_s;
   const auto explicit_max = fields.duration("explicit_max_ttl");
   if (explicit_max) token.explicit_max_ttl_s = explicit_max->count() / 1'000'000'000;
   // A token that is bound to addresses can't make one that isn't.
   if (role != nullptr)
-    token.bound_cidrs = role->bound_cidrs;
+    token.bound_cidrs = role->token.bound_cidrs;
   else if (!orphan)
     token.bound_cidrs = (*parent)->bound_cidrs;
   auto meta = choose_meta(fields, token);
