@@ -188,6 +188,7 @@ SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
   add_lease_routes();
   add_lease_queue_routes();
   add_quota_routes();
+  add_mfa_routes();
 }
 
 }  // namespace rekey::system

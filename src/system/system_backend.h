@@ -92,6 +92,7 @@ class SystemBackend final : public logical::Backend {
   void add_quota_routes();
   void add_audit_log_routes();  // audit-log/...
   void add_audit_entry_routes();
+  void add_mfa_routes();  // mfa/validate
 
   SystemParts parts_;
   logical::RouteTable routes_;

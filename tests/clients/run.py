@@ -34,6 +34,7 @@ CLIENTS = {
     "hvac": (lambda: None, ["/usr/bin/python3", f"{HERE}/hvac_client.py"]),
     "node": (npm_packages, ["node", f"{HERE}/node/node_vault_client.js"]),
     "curl": (lambda: None, ["bash", f"{HERE}/curl_client.sh"]),
+    "mfa": (lambda: None, ["/usr/bin/python3", f"{HERE}/mfa_client.py"]),
     "cli": (lambda: None, ["bash", f"{HERE}/cli_client.sh"]),
     "cli-vault": (lambda: None, ["bash", f"{HERE}/cli_client.sh"]),
 }
