@@ -269,7 +269,9 @@ void write_response(Writer& line, const RequestFacts& request, const ResponseFac
   json.key("response");
   json.begin_object();
   const logical::Response* response = facts.response;
-  if (response != nullptr && response->auth) write_response_auth(line, *response->auth);
+  if (response != nullptr && response->auth && response->auth->mfa_requirement.empty()) {
+    write_response_auth(line, *response->auth);
+  }
   write_mount(line, request.mount, "mount_running_plugin_version");
   if (response == nullptr) {
     if (!facts.error.empty()) {

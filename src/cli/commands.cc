@@ -109,6 +109,10 @@ constexpr Group kGroups[] = {
      "    $ rekey lease renew database/creds/readonly/2f6a614c...\n\n"
      "Revoke one:\n\n"
      "    $ rekey lease revoke database/creds/readonly/2f6a614c..."},
+    {"mfa", "Enrol for a second factor",
+     "Keys that authenticator apps make codes of, asked for when somebody logs in.\n\n"
+     "Make your key and show it as a QR code:\n\n"
+     "    $ rekey mfa enroll METHOD_ID"},
     {"operator", "Perform operator-specific tasks",
      "For those who run the server.\n\n"
      "Initialize a new server:\n\n"
@@ -150,7 +154,7 @@ std::span<const std::span<const Command>> all_commands() {
       login_commands(),   token_commands(),    secrets_commands(),     auth_commands(),
       policy_commands(),  audit_commands(),    audit_log_commands(),   audit_proof_commands(),
       lease_commands(),   operator_commands(), rekey_commands(),       generate_root_commands(),
-      backup_commands(),  misc_commands(),
+      backup_commands(),  mfa_commands(),      misc_commands(),
   };
   return tables;
 }

@@ -20,6 +20,7 @@ std::span<const Command> kv_metadata_commands();
 std::span<const Command> lease_commands();
 std::span<const Command> logical_commands();
 std::span<const Command> login_commands();
+std::span<const Command> mfa_commands();
 std::span<const Command> misc_commands();
 std::span<const Command> operator_commands();
 std::span<const Command> policy_commands();

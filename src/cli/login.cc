@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <ostream>
@@ -217,6 +218,74 @@ int show_login(Context& context, const Reply& reply, bool is_stored) {
   return context.show_secret(reply);
 }
 
+// ---- the second factor
+
+constexpr int kPasscodeTriesMax = 3;
+
+const Json* requirement_of(const Reply& reply) {
+  const Json* auth = reply.json.find("auth");
+  const Json* requirement = auth == nullptr ? nullptr : auth->find("mfa_requirement");
+  return requirement == nullptr || !requirement->is_object() ? nullptr : requirement;
+}
+
+bool wants_second_factor(const Reply& reply) { return requirement_of(reply) != nullptr; }
+
+struct Factor {
+  std::string id, name, type;
+};
+
+// One method for each enforcement: the first that takes a passcode. Nothing where nobody can be
+// asked, or where one takes something else.
+std::optional<std::vector<Factor>> factors_to_ask_for(const Context& context, const Reply& reply) {
+  if (context.flags().on("non-interactive") || !context.console().in_is_terminal) return {};
+  const Json* constraints = requirement_of(reply)->find("mfa_constraints");
+  if (constraints == nullptr || !constraints->is_object()) return {};
+  std::vector<Factor> factors;
+  for (const auto& [name, constraint] : *constraints->as_object()) {
+    const Json* any = constraint.find("any");
+    if (any == nullptr || any->as_array() == nullptr) return {};
+    const auto takes_passcode = [](const Json& method) {
+      const Json* takes = method.find("uses_passcode");
+      return takes != nullptr && takes->as_bool() && *takes->as_bool();
+    };
+    const auto method = std::ranges::find_if(*any->as_array(), takes_passcode);
+    if (method == any->as_array()->end()) return {};
+    Factor factor{method->string_or("id", ""), method->string_or("name", ""),
+                  method->string_or("type", "")};
+    if (std::ranges::find(factors, factor.id, &Factor::id) == factors.end()) {
+      factors.push_back(std::move(factor));
+    }
+  }
+  if (factors.empty()) return {};
+  return factors;
+}
+
+// Asks for the passcodes and sends them, again where they were wrong.
+Result<Reply> give_second_factor(Context& context, const Reply& asked,
+                                 const std::vector<Factor>& factors) {
+  const std::string id = requirement_of(asked)->string_or("mfa_request_id", "");
+  for (int tries = 1;; tries++) {
+    JsonObject payload;
+    for (const Factor& factor : factors) {
+      const std::string shown = factor.name.empty() ? factor.id : factor.name;
+      Result<std::string> passcode = context.console().ask_secret(fmt::format(
+          "Enter the passcode for MFA method \"{}\" of type \"{}\" (will be hidden): ", shown,
+          factor.type));
+      if (!passcode) return forward(passcode);
+      payload.set(factor.id, base::JsonArray{Json(clean_path(*passcode))});
+    }
+    JsonObject body{{"mfa_request_id", id}};
+    body.set("mfa_payload", std::move(payload));
+    Result<Reply> reply = context.api().put("sys/mfa/validate", std::move(body));
+    if (reply || tries == kPasscodeTriesMax || reply.error().kind() != ErrorKind::kDenied) {
+      return reply;
+    }
+    context.warn(
+        wrap_text("The passcode was not accepted. A code is accepted once: wait for the "
+                  "next one if this one was used before."));
+  }
+}
+
 int login(Context& context) {
   const std::string method_name = context.flags().text("method");
   const Method* method = find_method(method_name);
@@ -243,17 +312,21 @@ int login(Context& context) {
   if (const Json* wrap = reply->json.find("wrap_info"); wrap != nullptr && wrap->is_object()) {
     return context.show_secret(*reply);
   }
+  if (wants_second_factor(*reply)) {
+    const std::optional<std::vector<Factor>> factors = factors_to_ask_for(context, *reply);
+    if (!factors) {
+      context.warn(
+          wrap_text("A login request was issued that is subject to MFA validation. Please "
+                    "make sure to validate the login by sending another request to "
+                    "sys/mfa/validate endpoint."));
+      context.warn("");
+      return context.show_secret(*reply);
+    }
+    reply = give_second_factor(context, *reply, *factors);
+    if (!reply) return context.fail(2, "Error authenticating: ", reply.error());
+  }
   const Json* auth = reply->json.find("auth");
   const std::string token = auth == nullptr ? "" : auth->string_or("client_token", "");
-  if (auth != nullptr && auth->find("mfa_requirement") != nullptr &&
-      auth->find("mfa_requirement")->is_object()) {
-    context.warn(
-        wrap_text("A login request was issued that is subject to MFA validation. Please "
-                  "make sure to validate the login by sending another request to "
-                  "sys/mfa/validate endpoint."));
-    context.warn("");
-    return context.show_secret(*reply);
-  }
   if (token.empty()) return context.fail(2, "Error authenticating: no token in the answer");
   if (context.flags().on("token-only")) {
     context.console().out << token << (context.console().out_is_terminal ? "\n" : "");

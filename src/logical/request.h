@@ -47,7 +47,8 @@ struct Request {
   std::string_view accept;  // as sent
   Origin origin;
   // The values that came under a name of the dialect's own (HTTP: a header field), in whatever
-  // case; only asked for names that sys/config/auditing lists. Null where a dialect has none.
+  // case; only asked for names that sys/config/auditing lists and for a login's second factor. Null
+  // where a dialect has none.
   std::function<std::vector<std::string_view>(std::string_view name)> values_named;
   base::WallTime received{};
   size_t body_bytes = 0;
@@ -68,6 +69,8 @@ struct Auth {
   TokenType type = TokenType::kService;
   bool orphan = true;
   int64_t num_uses = 0;
+  // Not empty: there is no token yet, and this JSON text says which second factor it takes.
+  std::string mfa_requirement;
 };
 
 struct WrapInfo {

@@ -12,6 +12,7 @@
 #include "lease/lease.h"
 #include "logical/context.h"
 #include "pipeline/authenticate.h"
+#include "pipeline/call_context.h"
 #include "pipeline/chain.h"
 #include "pipeline/state.h"
 
@@ -39,7 +40,8 @@ struct Chain::Call {
   std::vector<std::function<base::Result<void>()>> after_commit;
   storage::Revision seen = 0;  // by this attempt, when it began
   storage::Revision committed = 0;
-  bool on_pool = false;     // runs on a thread that may block
+  bool on_pool = false;  // runs on a thread that may block
+  SecondFactorTry factor_try;
   bool wants_pool = false;  // the handler asked to be called again there
   // Made durable before an outside effect of this attempt; gone when its batch is committed.
   std::optional<lease::Lease> intent;

@@ -13,6 +13,12 @@
 
 namespace rekey::pipeline {
 
+// What a request that meets a second factor keeps when it loses a race and runs again.
+struct SecondFactorTry {
+  std::string pending_id;            // under which its login waits
+  std::vector<std::string> counted;  // tries that were counted
+};
+
 struct CallContext : logical::Context {
   Lane& lane;
   std::shared_ptr<const State> state;              // null only while sealed
@@ -20,6 +26,8 @@ struct CallContext : logical::Context {
   std::shared_ptr<const identity::Token> token;    // the caller's; null without one
   std::shared_ptr<const Rights> rights;            // the caller's
   std::shared_ptr<const identity::Token> granted;  // what a login got; for the record
+
+  SecondFactorTry* factor_try = nullptr;  // of the request; never null in one
 
   // The pipeline makes nothing but CallContexts.
   static CallContext& of(logical::Context& context) { return static_cast<CallContext&>(context); }

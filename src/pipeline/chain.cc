@@ -287,6 +287,7 @@ CallContext Chain::context_of(Lane& lane, Call& call, const logical::Fields& fie
                       call.who.rights,
                       nullptr};
   context.lockout = &lockout_;
+  context.factor_try = &call.factor_try;
   return context;
 }
 
@@ -388,11 +389,13 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
   if (response->login) {
     auto granted = grant_login(context, *response);
     if (!granted) return forward(granted);
-    call.granted = context.granted;
   }
+  call.granted = context.granted;
+  // What a second factor is asked for with isn't wrapped: the token will be.
+  const bool wants_factor = response->auth && !response->auth->mfa_requirement.empty();
   const bool wrappable = response->status == 0 && !response->wrap && !response->plain &&
                          response->raw_content_type.empty() &&
-                         (!response->data.empty() || response->auth);
+                         (!response->data.empty() || response->auth) && !wants_factor;
   if (request.wrap_ttl && wrappable && call.txn) {
     auto wrapped = wrap_response(context, *request.wrap_ttl, *response);
     if (!wrapped) return forward(wrapped);

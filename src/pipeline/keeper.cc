@@ -220,6 +220,7 @@ base::Result<void> Keeper::open() {
   auto quotas = QuotaSet::load(**reader, txn, nullptr);
   if (!quotas) return forward(quotas);
   state->quotas = std::make_shared<const QuotaSet>(std::move(*quotas));
+  state->second_factors = std::make_shared<SecondFactors>();
   state->token_keys = std::make_shared<const identity::TokenKeys>(keyring->derive("token-hash"));
   state->hasher = std::make_shared<const audit::Hasher>(keyring->derive("audit-hash"));
   if (devices_ != nullptr) {

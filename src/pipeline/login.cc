@@ -6,6 +6,7 @@
 #include "identity/token_ttl.h"
 #include "logical/answer.h"
 #include "logical/token_params.h"
+#include "pipeline/login_mfa.h"
 
 namespace rekey::pipeline {
 namespace {
@@ -91,6 +92,25 @@ Token token_of(const CallContext& context, const Mount& mount, const Login& logi
   return token;
 }
 
+// What the auth method says of renewing what it let in.
+Result<std::optional<TokenParams>> ask_method(CallContext& context, const Mount& mount,
+                                              const logical::Renewal& renewal) {
+  barrier::View view(*context.txn, mount.storage_prefix());
+  logical::Context theirs{context.request,
+                          context.fields,
+                          mount,
+                          context.caller,
+                          &view,
+                          context.clock,
+                          context.random,
+                          logical::narrowed(context.server_limits, mount),
+                          context.server_limits,
+                          {},
+                          nullptr,
+                          context.may_block};
+  return mount.backend->renew_login(theirs, renewal);
+}
+
 Result<std::string> store_or_seal(CallContext& context, Token& token) {
   if (token.type != logical::TokenType::kBatch) return context.tokens().create(token, nullptr);
   token.issued_at = context.lane.revision();
@@ -161,14 +181,46 @@ Result<Auth> make_login_token(CallContext& context, const Mount& mount, std::str
 }
 
 Result<void> grant_login(CallContext& context, logical::Response& response) {
-  const Login login = std::move(*response.login);
+  Login login = std::move(*response.login);
   response.login.reset();
   auto whose = find_login_entity(context, context.mount, login);
   if (!whose) return forward(whose);
+  auto factors = enforcements_for(context, context.mount, *whose);
+  if (!factors) return forward(factors);
+  if (!factors->empty()) {
+    auto sent = read_mfa_headers(context.request);
+    if (!sent) {
+      return base::fail(ErrorKind::kUnauthenticated, "permission denied", sent.error().message());
+    }
+    if (sent->empty()) {
+      return hold_for_second_factor(context, *factors, *whose, std::move(login), response);
+    }
+    auto right = check_second_factor(context, *factors, *whose, *sent);
+    if (!right && right.error().kind() == ErrorKind::kUnauthenticated) {
+      return base::fail(ErrorKind::kUnauthenticated, "permission denied", right.error().message());
+    }
+    if (!right) return right;
+  }
   auto auth = make_login_token(context, context.mount, context.request.path, login, *whose,
                                response.warnings);
   if (!auth) return forward(auth);
   response.auth = std::move(*auth);
+  return {};
+}
+
+bool login_cut_off(const CallContext& context, const Mount& mount, std::string_view path,
+                   const Login& login, const LoginFor& whose, storage::Revision seen) {
+  Token token = token_of(context, mount, login, whose);
+  token.path = path;
+  token.issued_at = seen;
+  return context.state->cutoffs->revokes(token);
+}
+
+Result<void> ask_whether_renewable(CallContext& context, const Mount& mount, const Login& login) {
+  if (!login.renewable) return {};
+  const auto policies = logical::clean_policies(login.token.policies);
+  auto now = ask_method(context, mount, {login.role, policies, login.metadata, login.internal});
+  if (!now) return forward(now);
   return {};
 }
 
@@ -184,21 +236,8 @@ Result<TokenParams> ask_for_renewal(CallContext& context, const Token& token, To
   if (mount == nullptr || mount->backend == nullptr) {
     return logical::bad_request("the auth method of this token is gone, not renewing");
   }
-  barrier::View view(*context.txn, mount->storage_prefix());
-  logical::Context theirs{context.request,
-                          context.fields,
-                          *mount,
-                          context.caller,
-                          &view,
-                          context.clock,
-                          context.random,
-                          logical::narrowed(context.server_limits, *mount),
-                          context.server_limits,
-                          {},
-                          nullptr,
-                          context.may_block};
-  auto now = mount->backend->renew_login(
-      theirs, {token.login_role, token.policies, token.meta, token.internal});
+  auto now =
+      ask_method(context, *mount, {token.login_role, token.policies, token.meta, token.internal});
   if (!now) return forward(now);
   return *now ? std::move(**now) : std::move(params);
 }

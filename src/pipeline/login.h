@@ -20,8 +20,9 @@ struct LoginFor {
 };
 
 // Takes `response.login` and fills in `response.auth`; adds warnings. The mount is the context's.
-// Failure: kDenied where the entity is disabled, kInvalid where a limit is passed or the login asks
-// for root.
+// Where a second factor is needed and wasn't sent along, `auth` holds no token but says so
+// (login_mfa.h). Failure: kUnauthenticated where the entity is disabled or a second factor was
+// wrong, kInvalid where a limit is passed or the login asks for root.
 base::Result<void> grant_login(CallContext& context, logical::Response& response);
 
 // The two halves of it, for a login that waits for a second factor between them.
@@ -31,6 +32,16 @@ base::Result<logical::Auth> make_login_token(CallContext& context, const logical
                                              std::string_view path, const logical::Login& login,
                                              const LoginFor& whose,
                                              std::vector<std::string>& warnings);
+
+// Whether something that this login hangs from was cut off after revision `seen`, at which it was
+// recognised.
+bool login_cut_off(const CallContext& context, const logical::Mount& mount, std::string_view path,
+                   const logical::Login& login, const LoginFor& whose, storage::Revision seen);
+
+// Whether the auth method would still let in, by what it says of renewing such a token: not if the
+// user or the role is gone. Always, where such tokens aren't renewed.
+base::Result<void> ask_whether_renewable(CallContext& context, const logical::Mount& mount,
+                                         const logical::Login& login);
 
 // Of a token that was made by a login: what its auth method says of its renewal. `params` is what
 // it was given. Success: what applies now.

@@ -115,7 +115,7 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
     else if (answer->raw_content_type.empty())
       input.response.json_text = answer->data;
     input.response_bytes = answer->data.size();
-    if (answer->auth) {
+    if (answer->auth && answer->auth->mfa_requirement.empty()) {
       input.response_token = answer->auth->client_token;
       input.response_accessor = answer->auth->accessor;
     }

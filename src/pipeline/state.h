@@ -17,6 +17,7 @@
 #include "logical/mount_table.h"
 #include "pipeline/device_table.h"
 #include "pipeline/quota.h"
+#include "pipeline/second_factor.h"
 #include "pipeline/settings.h"
 #include "policy/policy.h"
 
@@ -30,6 +31,7 @@ struct State {
   std::shared_ptr<const PolicySet> policies;
   std::shared_ptr<const identity::CutoffTable> cutoffs;
   std::shared_ptr<const QuotaSet> quotas;
+  std::shared_ptr<SecondFactors> second_factors;  // the same one until the server is sealed
   std::shared_ptr<const identity::TokenKeys> token_keys;
   std::shared_ptr<const audit::Hasher> hasher;            // of values in the record
   std::shared_ptr<const auditdev::DeviceSet> devices;     // Vault's audit devices; null: none

@@ -208,6 +208,7 @@ SystemBackend::SystemBackend(SystemParts parts) : parts_(std::move(parts)) {
   add_lease_queue_routes();
   add_quota_routes();
   add_lockout_routes();
+  add_mfa_routes();
 }
 
 }  // namespace rekey::system

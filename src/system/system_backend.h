@@ -95,6 +95,7 @@ class SystemBackend final : public logical::Backend {
   void add_lockout_routes();    // locked-users
   void add_audit_log_routes();  // audit-log/...
   void add_audit_entry_routes();
+  void add_mfa_routes();  // mfa/validate
 
   SystemParts parts_;
   logical::RouteTable routes_;

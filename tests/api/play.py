@@ -2,9 +2,11 @@
 expects, collects failures."""
 import base64
 import hashlib
+import hmac
 import json
 import re
 import time
+import urllib.parse
 
 from pattern import Matcher, PatternError, parse, show
 from script import Command
@@ -59,7 +61,7 @@ def seconds(text):
     total = 0
     for number, unit in re.findall(r"(\d+)([smhd])", text):
         total += int(number) * UNITS[unit]
-    return total
+    return -total if text.startswith("-") else total
 
 
 def merge_patterns(envelope, more):
@@ -68,6 +70,19 @@ def merge_patterns(envelope, more):
     envelope.marks.update(more.marks)
     envelope.open = envelope.open or more.open
     return envelope
+
+
+def totp(url, now):
+    """RFC 6238, from an otpauth URL as an app reads it."""
+    known = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+    secret = known["secret"] + "=" * (-len(known["secret"]) % 8)
+    step = int(now) // int(known["period"])
+    mac = hmac.digest(
+        base64.b32decode(secret), step.to_bytes(8, "big"), known["algorithm"].lower()
+    )
+    at = mac[-1] & 15
+    number = int.from_bytes(mac[at : at + 4], "big") & 0x7FFFFFFF
+    return str(number)[-int(known["digits"]) :].zfill(int(known["digits"]))
 
 
 class Player:
@@ -208,6 +223,9 @@ class Player:
                 "%Y-%m-%dT%H:%M:%SZ",
                 time.gmtime(time.time() + self.server.offset_seconds + seconds(args[0])),
             )
+        if function == "totp":  # the code of an otpauth URL, now or so many seconds from now
+            now = time.time() + self.server.offset_seconds
+            return totp(args[0], now + (seconds(args[1]) if len(args) > 1 else 0))
         raise PatternError(f"no function is called {function}")
 
     def expand(self, text, quote=False):

@@ -14,7 +14,27 @@ void write_strings(JsonWriter& json, const std::vector<std::string>& items) {
   json.end_array();
 }
 
+// A login that waits for its second factor: nothing but what it waits for.
+void write_requirement(JsonWriter& json, const logical::Auth& auth) {
+  json.begin_object();
+  for (const char* name : {"client_token", "accessor"}) json.member(name, "");
+  for (const char* name : {"policies", "metadata"}) {
+    json.key(name);
+    json.null();
+  }
+  json.member("lease_duration", 0);
+  json.member("renewable", false);
+  json.member("entity_id", "");
+  json.member("token_type", "default");
+  json.member("orphan", false);
+  json.key("mfa_requirement");
+  json.raw(auth.mfa_requirement);
+  json.member("num_uses", 0);
+  json.end_object();
+}
+
 void write_auth(JsonWriter& json, const logical::Auth& auth) {
+  if (!auth.mfa_requirement.empty()) return write_requirement(json, auth);
   json.begin_object();
   json.member("client_token", auth.client_token);
   json.member("accessor", auth.accessor);

@@ -33,7 +33,9 @@ Result<Response> erase(Context& context, bool by_name) {
   auto entity = find(call, by_name);
   if (!entity) return forward(entity);
   // Its tokens are refused from now on: there is nobody any more whom they stand for.
-  if (*entity) entities_of(call).remove(**entity);
+  if (!*entity) return Response{};
+  if (auto forgotten = forget_factors(call, (*entity)->id); !forgotten) return forward(forgotten);
+  entities_of(call).remove(**entity);
   return Response{};
 }
 
@@ -117,11 +119,14 @@ Result<Response> batch_delete(Context& context) {
     return logical::bad_request("too many entities in one request: at most " +
                                 std::to_string(kBatchDeleteMax));
   }
-  auto entities = entities_of(CallContext::of(context));
+  CallContext& call = CallContext::of(context);
+  auto entities = entities_of(call);
   for (const std::string& id : ids) {
     auto entity = entities.entity(id);
     if (!entity) return forward(entity);
-    if (*entity) entities.remove(**entity);
+    if (!*entity) continue;
+    if (auto forgotten = forget_factors(call, id); !forgotten) return forward(forgotten);
+    entities.remove(**entity);
   }
   return Response{};
 }
@@ -174,6 +179,9 @@ IdentityBackend::IdentityBackend() {
   add_group_routes();
   add_group_alias_routes();
   add_lookup_routes();
+  add_mfa_totp_routes();
+  add_mfa_method_routes();
+  add_mfa_enforcement_routes();
 }
 
 }  // namespace rekey::engine::identity

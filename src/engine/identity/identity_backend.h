@@ -27,6 +27,9 @@ class IdentityBackend final : public logical::Backend {
   void add_group_routes();
   void add_group_alias_routes();
   void add_lookup_routes();
+  void add_mfa_totp_routes();
+  void add_mfa_method_routes();
+  void add_mfa_enforcement_routes();
 
   logical::RouteTable routes_;
 };

@@ -42,7 +42,8 @@ Result<void> take_aliases(const store::Entity& from, store::Entity& to,
 
 Result<Response> merge(Context& context) {
   const logical::Fields& fields = context.fields;
-  auto entities = entities_of(CallContext::of(context));
+  CallContext& call = CallContext::of(context);
+  auto entities = entities_of(call);
   const std::string to_id(fields.text("to_entity_id"));
   const std::vector<std::string> from_ids = fields.strings("from_entity_ids");
   if (to_id.empty()) return logical::bad_request("missing entity id to merge to");
@@ -61,6 +62,8 @@ Result<Response> merge(Context& context) {
     if (!*from) return logical::bad_request("entity id to merge from is invalid");
     auto taken = take_aliases(**from, to, fields.strings("conflicting_alias_ids_to_keep"));
     if (!taken) return forward(taken);
+    auto moved = move_factors(call, id, to_id, fields.flag("force"));
+    if (!moved) return forward(moved);
     // Its policies end with it, as in Vault: a merge gives nobody's policies to somebody else.
     for (const std::string& group : (*from)->groups) store::add_sorted(to.groups, group);
     to.merged.push_back(id);
@@ -77,7 +80,8 @@ void IdentityBackend::add_merge_routes() {
   routes_.add({.pattern = "entity/merge",
                .fields = {{"from_entity_ids", FieldType::kStrings, "Entities that will be gone."},
                           {"to_entity_id", FieldType::kString, "The entity that they become."},
-                          {"force", FieldType::kBoolean, "Kept for clients that send it."},
+                          {"force", FieldType::kBoolean,
+                           "Of two keys for one second factor, take the one that comes."},
                           {"conflicting_alias_ids_to_keep", FieldType::kStrings,
                            "Of two aliases at one mount, the one that stays."}},
                .handlers = {{Operation::kUpdate, merge}},

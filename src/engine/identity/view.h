@@ -40,6 +40,13 @@ base::Result<logical::Response> list_names(pipeline::CallContext& call, std::str
 base::Result<void> read_policies(const logical::Fields& fields, std::vector<std::string>& into);
 base::Result<void> read_metadata(const logical::Fields& fields, logical::StringPairs& into);
 
+// Before an entity is removed: its keys of second factors go with it.
+base::Result<void> forget_factors(pipeline::CallContext& call, std::string_view entity_id);
+// When `from` is merged into `to`. Failure: kInvalid where both have a key for one method, unless
+// the one that comes is to replace the other.
+base::Result<void> move_factors(pipeline::CallContext& call, std::string_view from,
+                                std::string_view to, bool replace);
+
 // Failure: kInvalid, `invalid mount accessor "x"`.
 base::Result<void> check_accessor(const pipeline::CallContext& call, std::string_view accessor);
 
