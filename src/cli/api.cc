@@ -182,7 +182,6 @@ std::string hint_for(const Call& call, int status, std::string_view body,
 
 Api::Api(ApiOptions options, base::Random& random, std::function<void(base::Duration)> wait)
     : options_(std::move(options)), random_(random), wait_(std::move(wait)) {
-  options_.net.follow_one_307 = true;
   while (options_.address.ends_with('/')) options_.address.pop_back();
   if (options_.ca_pem.empty()) return;
   // libcurl reads a file; this one has no name and ends with the process.

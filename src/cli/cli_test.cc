@@ -120,6 +120,27 @@ TEST_F(Cli, OneAndTwoDashesAndBothNamesOfTheEnvironment) {
   EXPECT_EQ(run_words({"read", "a"}).code, 1);
 }
 
+TEST_F(Cli, TakesVaultsFlagsThatScriptsUse) {
+  const std::string tune =
+      run_words({"auth", "tune", "-output-curl-string", "-user-lockout-threshold=5",
+                 "-user-lockout-duration=10m", "-user-lockout-disable=false", "people"})
+          .out;
+  EXPECT_TRUE(tune.contains("\"user_lockout_config\":{")) << tune;
+  EXPECT_TRUE(tune.contains("\"lockout_threshold\":\"5\"")) << tune;
+  EXPECT_TRUE(tune.contains("\"lockout_duration\":\"10m0s\"")) << tune;
+  EXPECT_TRUE(tune.contains("\"lockout_disable\":false")) << tune;
+  EXPECT_FALSE(run_words({"auth", "tune", "-output-curl-string", "-token-type=batch", "people"})
+                   .out.contains("lockout"));
+  // The server says that it takes no PGP keys; the command doesn't leave them out.
+  EXPECT_TRUE(run_words({"operator", "rekey", "-init", "-output-curl-string", "-pgp-keys=a,b"})
+                  .out.contains("\"pgp_keys\":[\"a\",\"b\"]"));
+  EXPECT_TRUE(run_words({"operator", "generate-root", "-init", "-output-curl-string", "-pgp-key=a"})
+                  .out.contains("\"pgp_key\":\"a\""));
+  EXPECT_TRUE(run_words({"delete", "-output-curl-string", "-disable-redirects", "-unlock-key=x",
+                         "-format=json", "a"})
+                  .out.contains("-X DELETE"));
+}
+
 TEST_F(Cli, TokenComesFromTheEnvironmentBeforeTheFile) {
   environment_["VAULT_TOKEN"] = "from-vault";
   EXPECT_EQ(run_words({"print", "token"}).out, "from-vault\n");

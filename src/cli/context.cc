@@ -48,6 +48,7 @@ ApiOptions Context::api_options() const {
   options.mfa = flags().texts("mfa");
   options.headers = flags().pairs("header");
   options.policy_override = flags().on("policy-override");
+  options.net.follow_one_307 = !flags().on("disable-redirects");
   options.curl_only = flags().on("output-curl-string");
   options.policy_only = flags().on("output-policy");
   net::ClientTlsOptions& tls = options.net.tls;

@@ -408,7 +408,7 @@ constexpr Command kCommands[] = {
              "    $ rekey kv delete -mount=secret -versions=3 foo",
      .run = erase,
      .flags = kVersionsFlags,
-     .sets = kHttp | kFormat,
+     .sets = kHttp | kField | kFormat,
      .arguments_min = 1,
      .arguments_max = 1},
     {.name = "kv undelete",
@@ -456,6 +456,7 @@ constexpr Command kCommands[] = {
      .help = "Turns a store without versions into one with versions, in place.\n\n"
              "    $ rekey kv enable-versioning secret",
      .run = enable_versioning,
+     .sets = kHttp | kFormat,
      .arguments_min = 1,
      .arguments_max = 1},
 };

@@ -114,9 +114,8 @@ int list(Context& context, const Kind& kind) {
 
 // What enable puts into `config` and tune at the top.
 void add_tuning(JsonObject& out, const Flags& flags) {
-  for (const auto& [flag, member] : {std::pair{"default-lease-ttl", "default_lease_ttl"},
-                                     {"max-lease-ttl", "max_lease_ttl"},
-                                     {"user-lockout-duration", "lockout_duration"}}) {
+  for (const auto& [flag, member] :
+       {std::pair{"default-lease-ttl", "default_lease_ttl"}, {"max-lease-ttl", "max_lease_ttl"}}) {
     if (const auto time = flags.duration(flag)) out.set(member, base::format_duration(*time));
   }
   for (const auto& [flag, member] : {std::pair{"listing-visibility", "listing_visibility"},
@@ -183,6 +182,22 @@ int disable(Context& context, const Kind& kind) {
       fmt::format("Success! Disabled the {} (if it existed) at: {}", kind.noun, path));
 }
 
+JsonObject lockout_given(const Flags& flags) {
+  JsonObject out;
+  for (const auto& [flag, member] :
+       {std::pair{"user-lockout-duration", "lockout_duration"},
+        {"user-lockout-counter-reset-duration", "lockout_counter_reset_duration"}}) {
+    if (const auto time = flags.duration(flag)) out.set(member, base::format_duration(*time));
+  }
+  if (const auto threshold = flags.integer("user-lockout-threshold")) {
+    out.set("lockout_threshold", std::to_string(*threshold));
+  }
+  if (flags.given("user-lockout-disable")) {
+    out.set("lockout_disable", flags.on("user-lockout-disable"));
+  }
+  return out;
+}
+
 int tune(Context& context, const Kind& kind) {
   const std::string path = mount_path(context.argument(0));
   JsonObject body;
@@ -192,6 +207,9 @@ int tune(Context& context, const Kind& kind) {
   }
   if (JsonObject options = options_given(context.flags()); !options.empty()) {
     body.set("options", Json(std::move(options)));
+  }
+  if (JsonObject lockout = lockout_given(context.flags()); !lockout.empty()) {
+    body.set("user_lockout_config", Json(std::move(lockout)));
   }
   Result<Reply> reply =
       context.api().post(fmt::format("{}{}tune", kind.tune, path), std::move(body));
@@ -341,8 +359,28 @@ constexpr FlagSpec kAuthEnableFlags[] = {
     kVisibility, kRequestKeys, kResponseKeys, kPassthrough, kAllowed,
 };
 constexpr FlagSpec kAuthTuneFlags[] = {
-    kDescription, kDefaultTtl,  kMaxTtl,       kVersion,     kOptions, kPluginVersion,
-    kVisibility,  kRequestKeys, kResponseKeys, kPassthrough, kAllowed, kTokenType,
+    kDescription,
+    kDefaultTtl,
+    kMaxTtl,
+    kVersion,
+    kOptions,
+    kPluginVersion,
+    kVisibility,
+    kRequestKeys,
+    kResponseKeys,
+    kPassthrough,
+    kAllowed,
+    kTokenType,
+    {.name = "user-lockout-threshold",
+     .kind = FlagKind::kInteger,
+     .help = "After how many wrong passwords a name is locked out."},
+    {.name = "user-lockout-duration",
+     .kind = FlagKind::kDuration,
+     .help = "How long it is locked out."},
+    {.name = "user-lockout-counter-reset-duration",
+     .kind = FlagKind::kDuration,
+     .help = "After how long without a wrong password the count starts again."},
+    {.name = "user-lockout-disable", .kind = FlagKind::kSwitch, .help = "Lock nobody out."},
 };
 
 constexpr Command kSecretsCommands[] = {

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/operator_common.h"
+#include "cli/values.h"
 
 namespace rekey::cli {
 
@@ -64,6 +65,13 @@ JsonObject init_body(const Flags& flags, bool has_recovery_seal) {
   number("key-threshold", "secret_threshold", kThresholdDefault, !has_recovery_seal);
   number("recovery-shares", "recovery_shares", kSharesDefault, has_recovery_seal);
   number("recovery-threshold", "recovery_threshold", kThresholdDefault, has_recovery_seal);
+  for (const auto& [flag, member] :
+       {std::pair{"pgp-keys", "pgp_keys"}, {"recovery-pgp-keys", "recovery_pgp_keys"}}) {
+    if (flags.given(flag)) body.set(member, comma_list(flags.text(flag)));
+  }
+  if (flags.given("root-token-pgp-key")) {
+    body.set("root_token_pgp_key", flags.text("root-token-pgp-key"));
+  }
   return body;
 }
 
@@ -302,6 +310,10 @@ constexpr FlagSpec kInitFlags[] = {
     {.name = "recovery-threshold",
      .kind = FlagKind::kInteger,
      .help = "The same for recovery keys, where the seal opens itself."},
+    {.name = "pgp-keys", .help = "PGP keys to encrypt the unseal keys with; Rekey refuses them."},
+    {.name = "recovery-pgp-keys", .help = "The same for recovery keys; Rekey refuses them."},
+    {.name = "root-token-pgp-key",
+     .help = "A PGP key to encrypt the root token with; Rekey refuses it."},
     {.name = "status",
      .kind = FlagKind::kSwitch,
      .help = "Only say whether the server is initialized. Exit code 0: it is; 1: an error; 2: it "

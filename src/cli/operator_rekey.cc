@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/operator_common.h"
+#include "cli/values.h"
 
 namespace rekey::cli {
 
@@ -71,6 +72,7 @@ int start(Context& context) {
                   {"secret_threshold", flags.integer("key-threshold").value_or(kThresholdDefault)},
                   {"backup", flags.on("backup")},
                   {"require_verification", flags.on("verify")}};
+  if (flags.given("pgp-keys")) body.set("pgp_keys", comma_list(flags.text("pgp-keys")));
   Result<Reply> reply = context.api().put(endpoint(context, "init"), std::move(body));
   if (!reply) return context.fail(2, "Error initializing rekey: ", reply.error());
   if (context.is_table()) {
@@ -211,6 +213,7 @@ constexpr FlagSpec kFlags[] = {
      .help = "How many of them are enough; 3 if not given.",
      .alias = "t"},
     {.name = "nonce", .help = "What -init printed; it goes with every key."},
+    {.name = "pgp-keys", .help = "PGP keys to encrypt the new keys with; Rekey refuses them."},
     {.name = "target",
      .help = "\"barrier\", or \"recovery\" where the seal opens itself.",
      .default_text = "barrier",

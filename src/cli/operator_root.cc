@@ -88,6 +88,7 @@ int decode(Context& context) {
 int start(Context& context) {
   JsonObject body;
   if (context.flags().given("otp")) body.set("otp", context.flags().text("otp"));
+  if (context.flags().given("pgp-key")) body.set("pgp_key", context.flags().text("pgp-key"));
   Result<Reply> reply = context.api().put(kAttempt, std::move(body));
   if (!reply) return context.fail(2, "Error initializing root generation: ", reply.error());
   if (context.is_table() && !member_text(reply->json, "otp").empty()) {
@@ -166,6 +167,7 @@ constexpr FlagSpec kFlags[] = {
              "standard input."},
     {.name = "otp", .help = "The one-time password, for -init or -decode."},
     {.name = "nonce", .help = "What -init printed; it goes with every key."},
+    {.name = "pgp-key", .help = "A PGP key to encrypt the token with; Rekey refuses it."},
 };
 
 constexpr Command kCommands[] = {

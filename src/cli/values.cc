@@ -121,4 +121,14 @@ Result<std::string> read_file(const std::string& path) {
   return content;
 }
 
+base::Json comma_list(std::string_view text) {
+  base::JsonArray out;
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    if (comma != 0) out.emplace_back(text.substr(0, comma));
+    text.remove_prefix(comma == text.npos ? text.size() : comma + 1);
+  }
+  return base::Json(std::move(out));
+}
+
 }  // namespace rekey::cli

@@ -25,4 +25,7 @@ base::Result<base::JsonObject> parse_values(std::span<const std::string> words,
 // A file's bytes. Fails with kInvalid and a message like "open x: no such file or directory".
 base::Result<std::string> read_file(const std::string& path);
 
+// "a,b" as a list, as -pgp-keys takes it.
+base::Json comma_list(std::string_view text);
+
 }  // namespace rekey::cli

@@ -321,7 +321,7 @@ Result<void> choose_entity(CallContext& context, const Token& parent, const Role
   auto found = entities.find_or_make(context.mount.accessor, alias, {});
   if (!found) return forward(found);
   if (found->entity.disabled) {
-    return base::fail(ErrorKind::kDenied, "entity from given entity alias is disabled");
+    return base::fail(ErrorKind::kUnauthenticated, "entity from given entity alias is disabled");
   }
   token.entity_id = found->entity.id;
   token.alias_id = found->alias_id;
