@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/thread.h"
 #include "identity/token_store.h"
 
 namespace rekey::app {
@@ -18,6 +19,7 @@ Upkeep::~Upkeep() {
 }
 
 void Upkeep::run() {
+  base::begin_thread("upkeep", base::Urgency::kSoon);
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, kUpkeepInterval, [&] { return stopping_; })) {
     lock.unlock();

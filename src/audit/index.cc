@@ -1,5 +1,7 @@
 #include "audit/index.h"
 
+#include "base/thread.h"
+
 namespace rekey::audit {
 
 using base::Result;
@@ -50,6 +52,7 @@ void Index::rebuild() {
 }
 
 void Index::run() {
+  base::begin_thread("record-index", base::Urgency::kWhenIdle);
   std::unique_lock lock(mutex_);
   while (!stop_) {
     const bool rebuild = std::exchange(rebuild_, false);

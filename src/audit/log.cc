@@ -15,6 +15,7 @@
 #include "audit/wal.h"
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/thread.h"
 
 namespace rekey::audit {
 
@@ -321,6 +322,7 @@ bool Log::Impl::wait_for_group(std::unique_lock<std::mutex>& lock) {
 }
 
 void Log::Impl::run() {
+  base::begin_thread("record-commit");
   std::unique_lock lock(mutex_);
   while (wait_for_group(lock)) {
     std::unique_ptr<Group> group = take_group();

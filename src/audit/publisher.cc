@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/thread.h"
 
 namespace rekey::audit {
 
@@ -221,6 +222,7 @@ base::Duration Publisher::time_to_checkpoint() const {
 }
 
 void Publisher::run() {
+  base::begin_thread("record-publish", base::Urgency::kSoon);
   bool go_on = true;
   while (go_on) {
     {

@@ -1,6 +1,7 @@
 #include "audit/retention_job.h"
 
 #include "audit/retention.h"
+#include "base/thread.h"
 
 namespace rekey::audit {
 
@@ -20,6 +21,7 @@ RetentionJob::~RetentionJob() {
 }
 
 void RetentionJob::run() {
+  base::begin_thread("retention", base::Urgency::kWhenIdle);
   std::unique_lock lock(mutex_);
   while (!stop_) {
     lock.unlock();

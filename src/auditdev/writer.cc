@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/thread.h"
+
 namespace rekey::auditdev {
 
 using base::ErrorKind;
@@ -80,6 +82,7 @@ WriterHealth Writer::health() const {
 }
 
 void Writer::run() {
+  base::begin_thread("audit-device");
   while (next_batch()) {
     while (!write_batch()) {
       if (closing_) break;

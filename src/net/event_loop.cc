@@ -23,6 +23,7 @@ using base::fail;
 using base::Result;
 
 constexpr size_t kEventsPerTurnMax = 32;       // the first answer waits until all of them are read
+constexpr size_t kUnsettledRequestsMax = 128;  // handled before end_turn(), however many more wait
 constexpr uint32_t kAcceptsPerTurnMax = 32;    // of each listener
 constexpr uint32_t kHandshakesPerTurnMax = 8;  // a few milliseconds, with RSA keys
 constexpr int64_t kTickMs = 100;
@@ -132,7 +133,7 @@ void EventLoop::turn() {
   for (Connection* connection : batch_) connection->go_on();
   batch_.clear();
   handle_complete();
-  handler_->end_turn(*this);
+  if (unsettled_ >= kUnsettledRequestsMax) settle();
   if (state_.now_ms >= next_tick_ms_) tick();
   flush_answers();
   destroy_finished();
@@ -144,15 +145,30 @@ int EventLoop::wait_ms() {
   return static_cast<int>(std::clamp<int64_t>(next_tick_ms_ - state_.now_ms, 0, kTickMs));
 }
 
+// Nothing more is at hand, or enough has been gathered.
+void EventLoop::settle() {
+  unsettled_ = 0;
+  handler_->end_turn(*this);
+}
+
 void EventLoop::wait_for_events() {
-  int timeout_ms = wait_ms();
-  {
-    const std::lock_guard lock(posted_mutex_);
-    if (!posted_.empty()) timeout_ms = 0;
-    asleep_ = timeout_ms != 0;
-  }
   std::array<epoll_event, kEventsPerTurnMax> events;
-  const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
+  // A look before the wait: what has come meanwhile still joins the group that end_turn() sends
+  // off.
+  int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), 0);
+  if (count == 0) {
+    settle();
+    flush_answers();
+    int timeout_ms = wait_ms();
+    {
+      const std::lock_guard lock(posted_mutex_);
+      if (!posted_.empty()) timeout_ms = 0;
+      asleep_ = timeout_ms != 0;
+    }
+    if (timeout_ms != 0) {
+      count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
+    }
+  }
   REKEY_CHECK(count >= 0 || errno == EINTR);
   update_now();
   state_.handshakes_left = kHandshakesPerTurnMax;
@@ -190,6 +206,7 @@ void EventLoop::handle_complete() {
   if (state_.complete.empty()) return;
   state_.counters.turns.add();
   batch_.swap(state_.complete);
+  unsettled_ += batch_.size();
   handler_->begin_turn(*this);
   for (Connection* connection : batch_) connection->hand_over();
   batch_.clear();

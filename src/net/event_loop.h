@@ -54,6 +54,7 @@ class EventLoop final : public Loop {
   void run();
   void turn();
   void wait_for_events();
+  void settle();
   bool take_posted();
   void handle_complete();
   void flush_answers();
@@ -80,6 +81,7 @@ class EventLoop final : public Loop {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::unique_ptr<Handler> handler_;  // after the connections: its exchanges go first
   std::vector<Connection*> batch_;    // what a queue held when its turn came
+  size_t unsettled_ = 0;              // requests handled since the last end_turn()
 
   std::mutex posted_mutex_;
   std::vector<std::move_only_function<void()>> posted_;  // guarded by posted_mutex_

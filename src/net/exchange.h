@@ -2,9 +2,11 @@
 // takes work from other threads. Everything here but Loop::post is for the loop's own thread.
 //
 // A turn of a loop: run what was posted and write those answers; read and parse every connection
-// that has bytes; then, if requests are complete, begin_turn(), handle() for each; end_turn();
-// write the answers. A request is therefore received in full before begin_turn(): a storage
-// snapshot taken there includes every change that was answered before the request was sent.
+// that has bytes; then, if requests are complete, begin_turn(), handle() for each; write the
+// answers. A request is therefore received in full before begin_turn(): a storage snapshot taken
+// there includes every change that was answered before the request was sent. end_turn() comes when
+// nothing more is at hand, so that what waits for a disk goes to it in few large groups; under load
+// it comes after a bounded number of requests (limits in event_loop.cc).
 #pragma once
 
 #include <functional>
@@ -72,10 +74,12 @@ class Exchange {
 class Handler {
  public:
   virtual ~Handler() = default;
-  // Before the first handle() of a turn; not called in a turn without requests.
+  // Before the first handle() of a batch of requests; not called where there are none. Several may
+  // come before one end_turn().
   virtual void begin_turn(Loop& loop) = 0;
   virtual void handle(Exchange exchange) = 0;
-  // At the end of every turn, also one without requests; answers made here are still written in it.
+  // Before the loop waits for something to do, also after a turn without requests, and at the
+  // latest after a bounded number of requests; answers made here are written at once.
   virtual void end_turn(Loop& loop) = 0;
   // A request that net refused itself, for the record. `reason` is a constant text.
   virtual void malformed(const PeerInfo& peer, int status, std::string_view reason) = 0;

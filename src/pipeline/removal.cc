@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/thread.h"
 #include "pipeline/leasing.h"
 
 namespace rekey::pipeline {
@@ -20,8 +21,16 @@ bool is_down(const base::Error& error) {
 }  // namespace
 
 void Removal::start() {
-  threads_.emplace_back([this] { dispatch(); });
-  for (size_t i = 0; i < kRemovalThreads; i++) threads_.emplace_back([this] { work(); });
+  threads_.emplace_back([this] {
+    base::begin_thread("removal-queue", base::Urgency::kSoon);
+    dispatch();
+  });
+  for (size_t i = 0; i < kRemovalThreads; i++) {
+    threads_.emplace_back([this] {
+      base::begin_thread("removal", base::Urgency::kSoon);
+      work();
+    });
+  }
 }
 
 void Removal::stop() {

@@ -1,6 +1,5 @@
 // The writer thread of LmdbStore: queue, group commit, and what happens when the disk says no.
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <cstring>
 
 #include "base/codec.h"
+#include "base/thread.h"
 #include "storage/lmdb_format.h"
 #include "storage/lmdb_store.h"
 
@@ -48,7 +48,7 @@ void LmdbStore::commit(Batch batch, Done done) {
 }
 
 void LmdbStore::write_loop() {
-  pthread_setname_np(pthread_self(), "storage-writer");
+  base::begin_thread("storage-writer");
   Turn turn;
   while (take_turn(turn)) {
     run_turn(turn);

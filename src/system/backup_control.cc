@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/thread.h"
+
 namespace rekey::system {
 
 using base::ErrorKind;
@@ -86,6 +88,7 @@ Result<void> BackupControl::take(std::string_view piece) {
 
 // On the backup's own thread. The file isn't touched by others until the state has changed.
 void BackupControl::run() {
+  base::begin_thread("backup", base::Urgency::kSoon);
   const auto copied = source_.copy([this](std::string_view piece) { return take(piece); });
   const std::lock_guard lock(mutex_);
   if (copied) {
