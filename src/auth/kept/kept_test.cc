@@ -13,7 +13,8 @@ namespace {
 
 // Words that make a field a secret.
 bool sounds_secret(std::string_view name) {
-  for (const std::string_view word : {"bindpass", "secret", "api_token", "credentials", "tls_key"}) {
+  for (const std::string_view word :
+       {"bindpass", "secret", "api_token", "credentials", "tls_key"}) {
     if (name.contains(word)) return true;
   }
   return false;
