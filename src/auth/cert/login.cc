@@ -150,9 +150,10 @@ JsonObject remembered(const Role& role, const crypto::CertificateFacts& facts) {
 
 Result<Response> login(Context& context) {
   const std::string_view name = context.fields.text("name");
-  if (name.empty() && !context.may_block) return context.to_pool();
   auto presented = presented_by(context);
   if (!presented) return forward(presented);
+  // To try all roles may take long; who shows no certificate doesn't come so far.
+  if (name.empty() && !context.may_block) return context.to_pool();
   auto matched = match(context, *presented, name);
   if (!matched) return forward(matched);
   const Role& role = (*matched)->role;
