@@ -25,6 +25,7 @@ import server  # noqa: E402
 
 LETTERS = "canaryCANARY"
 SEALED_SECONDS_MAX = 5
+INDEX_SECONDS_MAX = 60
 BACKUP_SECONDS_MAX = 20
 
 
@@ -177,8 +178,10 @@ def check_index(under_test):
     found = under_test.must(
         "GET", "/v1/sys/audit-log/query?path=secret/data/0", token=under_test.root)
     expect(found["data"], f"the record's index is empty: {found}")
-    runs = glob.glob(f"{under_test.folder}/data/audit/index/*")
-    expect(runs, "the record has no index on disk")
+    end = time.time() + INDEX_SECONDS_MAX  # it is written when nothing else has to be done
+    while not glob.glob(f"{under_test.folder}/data/audit/index/*"):
+        expect(time.time() < end, "the record has no index on disk")
+        time.sleep(0.1)
 
 
 def check_files(under_test, needles):
