@@ -369,7 +369,11 @@ void Simulation::renew_token() {
       make(logical::Operation::kUpdate, "auth/token/renew-self", R"({"increment":"10m"})", target);
   // May live longer from now on: ten minutes from whenever it happens.
   Operation* one = operation.get();
-  model_.token(target).renewing++;
+  Token& renewed = model_.token(target);
+  renewed.renewing++;
+  // Or shorter: what is asked for counts, not what was left.
+  constexpr int64_t kAskedSeconds = 600;
+  renewed.expires_min_s = std::min(renewed.expires_min_s, one->pending->begun_s + kAskedSeconds);
   const auto extend = [this, one, target](int64_t seconds) {
     model_.token(target).renewing--;
     if (seconds == 0) return;
@@ -380,7 +384,7 @@ void Simulation::renew_token() {
     token.expires_min_s = std::min(token.expires_min_s, one->pending->begun_s + seconds);
   };
   operation->done = [extend](const Response& response) { extend(response.auth->lease_duration_s); };
-  operation->unknown = [extend] { extend(600); };
+  operation->unknown = [extend] { extend(kAskedSeconds); };
   operation->refused = [extend] { extend(0); };
   begin(std::move(operation));
 }
