@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What somebody who can write the data folder may try: files of another server put in place of these,
-a store or a record alone exchanged, single bits turned. Whatever the server then serves is right, or
-it says that something is wrong.
+"""What somebody who can write the data folder may try: files of another server put in place of
+these, a store or a record alone exchanged, single bits turned. Whatever the server then serves is
+right, or it says that something is wrong.
 
 usage: files.py --server build/release/rekey [swapped] [store_bits] [record_bits] [--flips 60]"""
 import argparse
@@ -88,7 +88,8 @@ def swapped(binary, _):
         # Nor is a new store begun on it.
         put([], data)
         one.start()
-        status, answer = one.call("PUT", "/v1/sys/init", {"secret_shares": 1, "secret_threshold": 1})
+        shares = {"secret_shares": 1, "secret_threshold": 1}
+        status, answer = one.call("PUT", "/v1/sys/init", shares)
         expect(status >= 400 and "record" in answer["errors"][0], f"init: {status} {answer}")
         one.stop()
 

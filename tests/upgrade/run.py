@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Data folders that earlier builds left, kept in tests/upgrade/<name>/: this build serves what is in
-them, goes on writing, and its record still proves what was recorded then.
+"""Data folders that earlier builds left, kept in tests/upgrade/<name>/: this build serves what is
+in them, goes on writing, and its record still proves what was recorded then.
 
 usage: run.py --server build/release/rekey [NAME...]
        run.py --server build/release/rekey --make NAME     # a new sample, of this build
@@ -188,7 +188,7 @@ def play(binary, name):
 
 
 def newer_is_refused(binary, name):
-    """A record of a newer format is left as it is. (The store's: src/storage/lmdb_store_test.cc.)"""
+    """A record of a newer format is left alone. (The store's: src/storage/lmdb_store_test.cc.)"""
     under_test = server.Server("rekey", binary)
     try:
         unpack(under_test, name)
