@@ -166,6 +166,18 @@ TEST_F(ServerTest, ABatchTokenEndsWithItsParent) {
   EXPECT_FALSE(server_.write("auth/token/lookup", R"({"token":")" + batch + "\"}"));
 }
 
+// Until an expired token is swept nothing ends its children; a revocation does, and says so.
+TEST_F(ServerTest, RevokingAnExpiredTokenEndsAllBelowIt) {
+  const std::string parent = server_.make_token({"root"}, R"("ttl":"10s")");
+  const std::string child = server_.make_token({"default"}, "", parent);
+  const std::string batch = server_.make_token({"default"}, R"("type":"batch")", parent);
+  server_.clock().advance(std::chrono::seconds(11));
+  ASSERT_EQ(said(server_.read("auth/token/lookup-self", parent)), "unauthenticated");
+  ASSERT_TRUE(server_.write("auth/token/revoke", R"({"token":")" + parent + "\"}"));
+  EXPECT_EQ(said(server_.read("auth/token/lookup-self", child)), "unauthenticated");
+  EXPECT_EQ(said(server_.read("auth/token/lookup-self", batch)), "unauthenticated");
+}
+
 TEST_F(ServerTest, ATokenOfTwoUsesIsGoodForTwoRequests) {
   const std::string token = server_.make_token({"default"}, R"("num_uses":2)");
   EXPECT_TRUE(server_.read("auth/token/lookup-self", token));

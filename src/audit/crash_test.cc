@@ -209,7 +209,7 @@ TEST(Crash, ProcessKilledAtEveryOperation) {
 // The disk fails for a while: requests are refused, the log goes on when it works again.
 TEST(Crash, DiskFailsAtEveryOperationForAWhile) {
   const uint64_t operations = operations_of_a_run();
-  for (uint64_t at = 4; at <= operations; at += 3) {
+  for (uint64_t at = 4; at <= operations; ++at) {
     auto disk = std::make_shared<FaultDisk>(9000 + at);
     auto log = open_on(*disk);
     ASSERT_TRUE(log);

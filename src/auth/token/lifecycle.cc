@@ -87,30 +87,37 @@ Result<Response> renew(CallContext& context, Token token, std::string_view text)
   return response;
 }
 
+// One that has expired is only to be revoked: until it is swept its children live, and a revocation
+// that returned ends them.
+enum class Expired { kRefused, kTaken };
+
+bool is_gone(CallContext& context, const Token& token, Expired expired) {
+  return (expired == Expired::kRefused && token.expired(context.clock.wall())) ||
+         context.state->cutoffs->revokes(token);
+}
+
 // The token that a request names, if it is still good.
-Result<Token> find(CallContext& context, std::string_view text) {
+Result<Token> find(CallContext& context, std::string_view text,
+                   Expired expired = Expired::kRefused) {
   if (text.starts_with(identity::kBatchPrefix)) {
     return logical::bad_request("batch tokens cannot be renewed or revoked");
   }
   auto token = context.tokens().find(text);
   if (!token) return forward(token);
-  if (!*token || (*token)->expired(context.clock.wall()) ||
-      context.state->cutoffs->revokes(**token)) {
+  if (!*token || is_gone(context, **token, expired)) {
     return logical::bad_request("token not found");
   }
   return std::move(**token);
 }
 
 // Nothing where it isn't good any more.
-Result<std::optional<Token>> find_by_accessor(CallContext& context) {
+Result<std::optional<Token>> find_by_accessor(CallContext& context,
+                                              Expired expired = Expired::kRefused) {
   const std::string_view accessor = context.fields.text("accessor");
   if (accessor.empty()) return logical::bad_request("missing accessor");
   auto token = context.tokens().find_by_accessor(accessor);
   if (!token) return forward(token);
-  if (!*token || (*token)->expired(context.clock.wall()) ||
-      context.state->cutoffs->revokes(**token)) {
-    return std::optional<Token>();
-  }
+  if (!*token || is_gone(context, **token, expired)) return std::optional<Token>();
   return token;
 }
 
@@ -176,7 +183,7 @@ void TokenBackend::add_revoke_routes() {
       CallContext& call = CallContext::of(context);
       const std::string_view text = context.fields.text("token");
       if (text.empty()) return logical::bad_request("missing token ID");
-      auto found = find(call, text);
+      auto found = find(call, text, orphan_children ? Expired::kRefused : Expired::kTaken);
       // What is already gone is revoked; only a batch token can't be.
       if (!found && text.starts_with(identity::kBatchPrefix)) return forward(found);
       if (!found && found.error().kind() == ErrorKind::kInvalid) {
@@ -210,7 +217,7 @@ void TokenBackend::add_revoke_routes() {
                .handlers = {{Operation::kUpdate,
                              [this](Context& context) -> Result<Response> {
                                CallContext& call = CallContext::of(context);
-                               auto found = find_by_accessor(call);
+                               auto found = find_by_accessor(call, Expired::kTaken);
                                if (!found) return forward(found);
                                if (!*found) {
                                  Response response;
