@@ -59,11 +59,14 @@ std::unexpected<base::Error> malformed(std::string detail) {
   return base::fail(ErrorKind::kInvalid, "malformed JWS: " + detail);
 }
 
-// Without padding, as RFC 7515 section 2 has it.
+// Without padding, as RFC 7515 section 2 has it, and in the one form that encoding gives: bits left
+// over in the last character are zero (RFC 4648 section 3.5), so that no token has two spellings.
 Result<std::string> decode_part(std::string_view text) {
   if (text.contains('=')) return malformed("a part is padded");
   auto bytes = base::base64url_decode(text);
-  if (!bytes) return malformed("a part is not base64url");
+  if (!bytes || base::base64url_encode(*bytes) != text) {
+    return malformed("a part is not base64url");
+  }
   return std::move(*bytes);
 }
 

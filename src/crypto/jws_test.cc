@@ -152,8 +152,8 @@ TEST(Jws, RefusesWhatIsNoCompactText) {
   for (const std::string& text :
        {std::string(), std::string("."), std::string(".."), std::string("..."), header + "." + body,
         header + "." + body + ".", header + "." + body + ".AAAA.AAAA",
-        header + "." + body + ".AA==", header + "=." + body + ".AAAA", header + ".e30\n.AAAA",
-        header + ".!!.AAAA", encoded("[]") + "." + body + ".AAAA",
+        header + "." + body + ".AA==", header + "." + body + ".AB", header + "=." + body + ".AAAA",
+        header + ".e30\n.AAAA", header + ".!!.AAAA", encoded("[]") + "." + body + ".AAAA",
         encoded("{") + "." + body + ".AAAA", encoded(R"({"alg":1})") + "." + body + ".AAAA",
         encoded(R"({"alg":"ES256","crit":["b64"],"b64":false})") + "." + body + ".AAAA",
         encoded(R"({"alg":"ES256","crit":[]})") + "." + body + ".AAAA"}) {
