@@ -1,6 +1,8 @@
 // The second factor through the whole server: two requests at once, and what sealing leaves.
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "app/testing/harness.h"
 #include "base/check.h"
 #include "crypto/totp.h"
@@ -124,6 +126,66 @@ TEST_F(MfaTest, ManyGuessesAtOnceAreNoMoreThanAFewInARow) {
   }
   server_.pump();
   EXPECT_EQ(in, 0);
+}
+
+// Whatever a validation fails by after its code was looked at, the login and the code are still
+// good.
+TEST_F(MfaTest, AFailedValidationLetsGoOfTheLogin) {
+  const std::string id = wait_for_factor();
+  Ask wrapped = validation(id, code());
+  wrapped.wrap_ttl = std::chrono::hours(24 * 365);  // more than a wrapping token may have
+  EXPECT_FALSE(server_.ask(wrapped));
+  const auto answer = server_.ask(validation(id, code()));
+  ASSERT_TRUE(answer) << answer.error().describe();
+  EXPECT_FALSE(answer->auth->client_token.empty());
+}
+
+TEST_F(MfaTest, ALoginWhoseRoleHasOtherPoliciesByNowEnds) {
+  const std::string id = wait_for_factor();
+  must("auth/approle/role/r", R"({"token_policies":"q"})");
+  EXPECT_FALSE(server_.ask(validation(id, code())));
+  EXPECT_TRUE(server_.ask(validation(wait_for_factor(), code())));
+}
+
+// One right factor of two uses nothing up and forgives no wrong ones.
+TEST_F(MfaTest, ARightCodeBesideAWrongOneCountsAsATry) {
+  const std::string second =
+      member(must("identity/mfa/method/totp", R"({"issuer":"B"})"), "method_id");
+  must("identity/mfa/method/totp/admin-generate",
+       R"({"method_id":")" + second + R"(","entity_id":")" + entity_ + "\"}");
+  must("identity/mfa/login-enforcement/f",
+       R"({"mfa_method_ids":[")" + second + R"("],"auth_method_types":["approle"]})");
+  const auto both = [&](const std::string& id) {
+    return server_.ask({.operation = Operation::kUpdate,
+                        .path = "sys/mfa/validate",
+                        .body = R"({"mfa_request_id":")" + id + R"(","mfa_payload":{")" + method_ +
+                                R"(":[")" + code() + R"("],")" + second + R"(":["12345x"]}})"});
+  };
+  for (int i = 0; i < 5; i++) EXPECT_FALSE(both(wait_for_factor()));
+  const auto limited = server_.ask(validation(wait_for_factor(), code()));
+  ASSERT_FALSE(limited);
+  EXPECT_TRUE(limited.error().message().contains("maximum TOTP validation attempts"));
+}
+
+// Whose second factor is being guessed can be told from the record, without the id being in it.
+TEST_F(MfaTest, TheRecordTiesCodesToTheLoginTheyAreFor) {
+  const uint64_t before = server_.record().durable_size();
+  const std::string id = wait_for_factor();
+  EXPECT_FALSE(server_.ask(validation(id, "12345x")));
+  while (server_.record().readable_size() < before + 2) std::this_thread::yield();
+  const auto shown = [&](uint64_t index) {
+    const auto entry = server_.record().entry(index);
+    EXPECT_TRUE(entry);
+    if (!entry) return std::string();
+    EXPECT_FALSE(entry->contains(id));
+    constexpr std::string_view kName = R"("mfa_request_id":")";
+    const size_t at = entry->find(kName);
+    if (at == std::string::npos) return std::string();
+    const size_t begin = at + kName.size();
+    return entry->substr(begin, entry->find('"', begin) - begin);
+  };
+  EXPECT_FALSE(shown(before).empty());
+  EXPECT_EQ(shown(before), shown(before + 1));
 }
 
 TEST_F(MfaTest, SealingEndsWhatWaits) {

@@ -309,9 +309,6 @@ int login(Context& context) {
   if (!config) return context.fail(1, "Error parsing configuration: ", config.error());
   Result<Reply> reply = log_in(context, *method, std::move(*config));
   if (!reply) return context.fail(2, "Error authenticating: ", reply.error());
-  if (const Json* wrap = reply->json.find("wrap_info"); wrap != nullptr && wrap->is_object()) {
-    return context.show_secret(*reply);
-  }
   if (wants_second_factor(*reply)) {
     const std::optional<std::vector<Factor>> factors = factors_to_ask_for(context, *reply);
     if (!factors) {
@@ -324,6 +321,9 @@ int login(Context& context) {
     }
     reply = give_second_factor(context, *reply, *factors);
     if (!reply) return context.fail(2, "Error authenticating: ", reply.error());
+  }
+  if (const Json* wrap = reply->json.find("wrap_info"); wrap != nullptr && wrap->is_object()) {
+    return context.show_secret(*reply);
   }
   const Json* auth = reply->json.find("auth");
   const std::string token = auth == nullptr ? "" : auth->string_or("client_token", "");

@@ -189,13 +189,18 @@ Result<std::optional<TotpSecret>> MfaStore::secret(std::string_view method_id,
 
 void MfaStore::save(std::string_view method_id, std::string_view entity_id,
                     const TotpSecret& secret) {
+  save_step(method_id, entity_id, secret);
+  txn_.put(folder_of_entity(entity_id) + std::string(method_id), "");
+}
+
+void MfaStore::save_step(std::string_view method_id, std::string_view entity_id,
+                         const TotpSecret& secret) {
   JsonObject row{{"issuer", secret.issuer},
                  {"account", secret.account},
                  {"key", base::base64_encode(secret.key.reveal())},
                  {"last_step", secret.last_step}};
   set_params(row, secret.params);
   txn_.put(folder_of_method(method_id) + std::string(entity_id), Json(std::move(row)).dump());
-  txn_.put(folder_of_entity(entity_id) + std::string(method_id), "");
 }
 
 void MfaStore::remove_secret(std::string_view method_id, std::string_view entity_id) {

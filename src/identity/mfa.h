@@ -83,6 +83,8 @@ class MfaStore {
   base::Result<std::optional<TotpSecret>> secret(std::string_view method_id,
                                                  std::string_view entity_id);
   void save(std::string_view method_id, std::string_view entity_id, const TotpSecret& secret);
+  // The same of one that is there already.
+  void save_step(std::string_view method_id, std::string_view entity_id, const TotpSecret& secret);
   void remove_secret(std::string_view method_id, std::string_view entity_id);
   // The methods for which this entity has a key.
   base::Result<std::vector<std::string>> methods_of(std::string_view entity_id);

@@ -17,6 +17,7 @@ namespace rekey::pipeline {
 struct SecondFactorTry {
   std::string pending_id;            // under which its login waits
   std::vector<std::string> counted;  // tries that were counted
+  std::shared_ptr<void> claim;       // lets go of the login that waits when the request ends
 };
 
 struct CallContext : logical::Context {

@@ -106,7 +106,7 @@ Result<std::optional<TokenParams>> ask_method(CallContext& context, const Mount&
                           logical::narrowed(context.server_limits, mount),
                           context.server_limits,
                           {},
-                          nullptr,
+                          context.decoded,
                           context.may_block};
   return mount.backend->renew_login(theirs, renewal);
 }
@@ -221,6 +221,10 @@ Result<void> ask_whether_renewable(CallContext& context, const Mount& mount, con
   const auto policies = logical::clean_policies(login.token.policies);
   auto now = ask_method(context, mount, {login.role, policies, login.metadata, login.internal});
   if (!now) return forward(now);
+  if (*now && logical::clean_policies((*now)->policies) != policies) {
+    return base::fail(ErrorKind::kUnauthenticated, "permission denied",
+                      "the role has other policies by now");
+  }
   return {};
 }
 

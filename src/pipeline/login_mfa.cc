@@ -104,7 +104,7 @@ Result<void> check_code(CallContext& context, const MfaMethod& method, std::stri
   if (!*secret) return incorrect("the entity has no key for this method");
   const crypto::TotpParams& params = (*secret)->params;
   const base::Duration period = std::chrono::seconds(params.period_s);
-  const std::string key = method.id + "/" + std::string(entity_id);
+  const std::string key = factor_key(method.id, entity_id);
   if (const auto wait = count_try(context, key, method, period)) {
     return denied("maximum TOTP validation attempts " + std::to_string(method.attempts_max + 1) +
                   " exceeded the allowed attempts " + std::to_string(method.attempts_max) +
@@ -117,8 +117,12 @@ Result<void> check_code(CallContext& context, const MfaMethod& method, std::stri
   if (!step) return incorrect("a wrong code");
   if (*step <= (*secret)->last_step) return incorrect("a code that was used, or an older one");
   (*secret)->last_step = *step;
-  store.save(method.id, entity_id, **secret);
-  context.state->second_factors->right(key);
+  store.save_step(method.id, entity_id, **secret);
+  // Only with the batch that uses the code up: a request that is refused by another factor has not
+  // been right.
+  context.after_commit.push_back([factors = context.state->second_factors, key] {
+    return factors->right(key), Result<void>();
+  });
   return {};
 }
 
@@ -314,14 +318,16 @@ Result<logical::Response> complete_login(CallContext& context, std::string_view 
   const auto factors = context.state->second_factors;
   const auto pending = factors->claim(request_id, context.request.id, context.clock.wall());
   if (pending == nullptr) return logical::bad_request("invalid request ID");
-  auto response = complete(context, *pending, credentials);
-  if (!response) {
-    factors->let_go(request_id);
-    return response;
+  // Until the request ends it alone has the login, also when it has to run again; whatever it fails
+  // by, the next one may try.
+  const std::string id(request_id);
+  std::shared_ptr<void>& claim = context.factor_try->claim;
+  if (claim == nullptr) {
+    claim = std::shared_ptr<void>(nullptr, [factors, id](void*) { factors->let_go(id); });
   }
-  // Until the token is durable this request alone has it, also when it has to run again.
-  context.after_commit.push_back(
-      [factors, id = std::string(request_id)] { return factors->finish(id), Result<void>(); });
+  auto response = complete(context, *pending, credentials);
+  if (!response) return response;
+  context.after_commit.push_back([factors, id] { return factors->finish(id), Result<void>(); });
   return response;
 }
 

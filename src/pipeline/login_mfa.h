@@ -35,7 +35,8 @@ base::Result<std::vector<identity::MfaEnforcement>> enforcements_for(CallContext
                                                                      const logical::Mount& mount,
                                                                      const LoginFor& whose);
 
-// Uses up the codes that were sent. Failure: kUnauthenticated, in Vault's words.
+// The codes that were sent are used up if all are right. Failure: kUnauthenticated, in Vault's
+// words.
 base::Result<void> check_second_factor(CallContext& context,
                                        const std::vector<identity::MfaEnforcement>& enforcements,
                                        const LoginFor& whose, const MfaCredentials& credentials);

@@ -115,7 +115,10 @@ Result<uint64_t> Chain::append_record(Lane& lane, const Call& call,
     else if (answer->raw_content_type.empty())
       input.response.json_text = answer->data;
     input.response_bytes = answer->data.size();
-    if (answer->auth && answer->auth->mfa_requirement.empty()) {
+    if (answer->auth && !answer->auth->mfa_requirement.empty()) {
+      // Its id ties the codes that are sent for it to this login.
+      input.response.json_text = answer->auth->mfa_requirement;
+    } else if (answer->auth) {
       input.response_token = answer->auth->client_token;
       input.response_accessor = answer->auth->accessor;
     }

@@ -67,8 +67,11 @@ size_t SecondFactors::waiting() const {
   return entries_.size();
 }
 
-// A count is kept for as long again as its window after that ended, so that the next wait is
-// longer.
+std::string factor_key(std::string_view method_id, std::string_view entity_id) {
+  return std::string(method_id).append("/").append(entity_id);
+}
+
+// Counts are kept while there is room, so that slow guessing adds up and the next wait is longer.
 bool SecondFactors::make_room(base::WallTime now) {
   if (tries_.size() < kFactorCountersMax) return true;
   std::erase_if(tries_, [&](const auto& entry) { return entry.second.until <= now; });
@@ -86,11 +89,12 @@ std::optional<base::Duration> SecondFactors::count_try(std::string_view key, int
   }
   Tries& tries = at->second;
   if (now >= tries.until) {
-    const bool was_full = tries.count >= tries_max;
-    const bool recent = now - tries.until < tries.window;
-    tries.window =
-        was_full && recent ? std::min(tries.window * 2, std::max(kFactorWaitMax, period)) : period;
-    tries.count = 0;
+    if (now - tries.until >= kFactorForgetAfter) {
+      tries = Tries{0, {}, period};
+    } else if (tries.count >= tries_max) {
+      tries.count = 0;
+      tries.window = std::min(tries.window * 2, std::max(kFactorWaitMax, period));
+    }  // fewer than that go on counting: a try less in each period would never end in a wait
     tries.until = now + tries.window;
   }
   if (tries.count >= tries_max) return tries.until - now;

@@ -26,6 +26,10 @@ constexpr base::Duration kPendingLoginAgeMax = std::chrono::minutes(5);
 constexpr size_t kFactorCountersMax = 100'000;  // (method, entity) that were tried lately
 // The wait after too many wrong ones begins with the method's period and doubles up to this.
 constexpr base::Duration kFactorWaitMax = std::chrono::minutes(15);
+constexpr base::Duration kFactorForgetAfter = std::chrono::hours(24);  // without a try
+
+// What tries are counted by.
+std::string factor_key(std::string_view method_id, std::string_view entity_id);
 
 struct PendingLogin {
   std::string mount_accessor, mount_uuid;
@@ -64,7 +68,7 @@ class SecondFactors {
   };
   using Entries = std::list<Entry>;  // the oldest first
   struct Tries {
-    int64_t count = 0;  // in this window
+    int64_t count = 0;  // since the last right one or the last wait
     base::WallTime until{};
     base::Duration window{};
   };

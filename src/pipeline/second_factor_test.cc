@@ -74,13 +74,32 @@ TEST(SecondFactors, TriesEndInAWaitThatDoubles) {
     factors.right("other");
     now += wait;
   }
-  // After as long again without a try it begins anew, and at once after a right one.
-  now += seconds(900);
+  // After a day without a try it begins anew, and at once after a right one.
+  EXPECT_TRUE(all_tries());
+  EXPECT_EQ(factors.count_try("k", 3, seconds(30), now), seconds(900));
+  now += seconds(900) + kFactorForgetAfter;
   EXPECT_TRUE(all_tries());
   EXPECT_EQ(factors.count_try("k", 3, seconds(30), now), seconds(30));
   factors.right("k");
   EXPECT_TRUE(all_tries());
   EXPECT_EQ(factors.count_try("k", 3, seconds(30), now), seconds(30));
+}
+
+// Whoever stays below the limit in each period, or rests after each wait, gains nothing by it.
+TEST(SecondFactors, SlowGuessingAddsUp) {
+  SecondFactors factors;
+  base::WallTime now = kNow;
+  size_t looked_at = 0;
+  for (const base::WallTime end = now + std::chrono::hours(24); now < end; now += seconds(30)) {
+    for (int i = 0; i < 2; i++) {
+      if (!factors.count_try("slow", 3, seconds(30), now)) looked_at++;
+    }
+  }
+  // Three in each wait of a quarter of an hour, and what it took to get there.
+  EXPECT_LE(looked_at, 3u * (24 * 4 + 8));
+  now += minutes(16);
+  for (int i = 0; i < 3; i++) (void)factors.count_try("slow", 3, seconds(30), now);
+  EXPECT_GT(factors.count_try("slow", 3, seconds(30), now), minutes(5));
 }
 
 }  // namespace

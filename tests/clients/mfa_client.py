@@ -137,7 +137,7 @@ def main():
     done = rekey("write", "identity/mfa/login-enforcement/people", f"mfa_method_ids={method}",
                  "auth_method_types=userpass")
     check("an enforcement is written", done.returncode == 0, done.stderr)
-    del os.environ["VAULT_TOKEN"]
+    root = os.environ.pop("VAULT_TOKEN")
 
     # Nobody to ask: what is wanted is shown, and no token.
     words = ["login", "-method=userpass", "username=alice", "password=pw"]
@@ -163,6 +163,17 @@ def main():
           code == 0 and "not accepted" in shown and "Success!" in shown, shown)
     me = rekey("token", "lookup", "-format=json")
     check("the token is kept", me.returncode == 0 and entity in me.stdout, me.stderr)
+
+    # A new key, whose codes nobody has used.
+    os.environ["VAULT_TOKEN"] = root
+    rekey("write", "identity/mfa/method/totp/admin-destroy", f"method_id={method}",
+          f"entity_id={entity}")
+    url = data("mfa", "enroll", f"-entity={entity}", method)["data"]["url"]
+    del os.environ["VAULT_TOKEN"]
+    shown, code = log_in_on_a_terminal(["login", "-wrap-ttl=60s", *words[1:]],
+                                       [lambda: oathtool(url)])
+    check("a login that is wrapped shows the wrapping token",
+          code == 0 and "wrapping_token" in shown, shown)
 
     shown, code = log_in_on_a_terminal(words, [lambda: "000000"] * 3)
     check("three wrong ones end it", code == 2 and "failed to satisfy enforcement" in shown, shown)

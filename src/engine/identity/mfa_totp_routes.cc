@@ -79,6 +79,11 @@ Result<Response> destroy(Context& context) {
   auto method = totp_method(methods, call.fields.text("method_id"));
   if (!method) return forward(method);
   methods.remove_secret(method->id, entity->id);
+  // Whoever waits because of the old key's codes begins anew with the next one.
+  call.after_commit.push_back(
+      [factors = call.state->second_factors, key = pipeline::factor_key(method->id, entity->id)] {
+        return factors->right(key), Result<void>();
+      });
   return Response{};
 }
 
