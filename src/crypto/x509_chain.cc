@@ -192,7 +192,10 @@ Crl read_crl(std::string_view text) {
   if (text.find("-----BEGIN") != std::string_view::npos) {
     const Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
     REKEY_CHECK(bio != nullptr);
-    return Crl(PEM_read_bio_X509_CRL(bio.get(), nullptr, &no_password, nullptr));
+    Crl crl(PEM_read_bio_X509_CRL(bio.get(), nullptr, &no_password, nullptr));
+    // Of two, the second would revoke nothing, and nobody would know.
+    const size_t next = text.find("-----BEGIN", text.find("-----BEGIN") + 1);
+    return next == std::string_view::npos ? std::move(crl) : nullptr;
   }
   std::string der(text);
   std::string packed(text);

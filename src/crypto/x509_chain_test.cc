@@ -362,6 +362,7 @@ TEST_F(X509ChainTest, ReadsCrls) {
             std::vector<std::string>{"7"});
   EXPECT_TRUE(parse_revocation_list(crl(root, {}))->serials.empty());
   EXPECT_FALSE(parse_revocation_list(raw + "x"));
+  EXPECT_FALSE(parse_revocation_list(text + text));
   EXPECT_FALSE(parse_revocation_list(""));
   EXPECT_FALSE(parse_revocation_list(pem(root)));
 }

@@ -93,6 +93,10 @@ Result<IpRange> parse_ip_range(std::string_view text) {
     return fail(ErrorKind::kInvalid, "not an IP range: " + std::string(text));
   }
   range.prefix_bits = written_as_v4 ? bits + kMappedBits : bits;
+  // "::ffff:10.0.0.0/8": eight bits of the IPv6 form would be every IPv4 address.
+  if (range.network.v4 && range.prefix_bits < kMappedBits) {
+    return fail(ErrorKind::kInvalid, "not an IP range: " + std::string(text));
+  }
   return range;
 }
 

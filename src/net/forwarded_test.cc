@@ -24,8 +24,10 @@ TEST(IpRange, ContainsWhatItSays) {
   EXPECT_FALSE(contains("0.0.0.0/0", "::1"));
   EXPECT_TRUE(contains("2001:db8::/33", "2001:db8:7fff::1"));
   EXPECT_FALSE(contains("2001:db8::/33", "2001:db8:8000::1"));
-  for (const std::string wrong :
-       {"", "10.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8x", "::/129", "a"}) {
+  EXPECT_TRUE(contains("::ffff:10.0.0.0/104", "10.1.2.3"));
+  EXPECT_FALSE(contains("::ffff:10.0.0.0/104", "11.1.2.3"));
+  for (const std::string wrong : {"", "10.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1",
+                                  "10.0.0.0/8x", "::/129", "a", "::ffff:10.0.0.0/8"}) {
     EXPECT_FALSE(parse_ip_range(wrong)) << wrong;
   }
 }

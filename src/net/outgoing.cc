@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/check.h"
+
 namespace rekey::net {
 namespace {
 
@@ -21,9 +23,13 @@ struct Block {
 // In this order: the first that has an address says what it is.
 constexpr Block kBlocks[] = {
     // Where clouds tell a machine its credentials: AWS, GCP, Azure and most others; AWS over IPv6;
-    // Alibaba; Azure's host.
+    // GCP and Oracle over IPv6; Alibaba; Azure's host; and, since nobody names it, whatever a local
+    // NAT64 makes of an IPv4 address (RFC 8215).
     {"169.254.0.0/16", AddressClass::kForbidden},
     {"fd00:ec2::254/128", AddressClass::kForbidden},
+    {"fd20:ce::254/128", AddressClass::kForbidden},
+    {"fd00:c1::a9fe:a9fe/128", AddressClass::kForbidden},
+    {"64:ff9b:1::/48", AddressClass::kForbidden},
     {"100.100.100.200/32", AddressClass::kForbidden},
     {"168.63.129.16/32", AddressClass::kForbidden},
     {"fe80::/10", AddressClass::kForbidden},
@@ -53,7 +59,9 @@ const std::vector<ClassRange>& class_ranges() {
   static const std::vector<ClassRange> ranges = [] {
     std::vector<ClassRange> out;
     for (const Block& block : kBlocks) {
-      if (auto range = parse_ip_range(block.range)) out.push_back({*range, block.is});
+      auto range = parse_ip_range(block.range);
+      REKEY_CHECK(range.has_value());
+      out.push_back({*range, block.is});
     }
     return out;
   }();

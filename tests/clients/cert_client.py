@@ -221,6 +221,9 @@ class Logins:
         assert self.must("GET", "auth/cert/crls/example")["data"] == {"serials": {"4097": {}}}
         constraints = "no chain matching all constraints could be found for this login certificate"
         assert self.login("web", "web") == constraints
+        # An address beside the list takes nothing off it.
+        self.must("POST", "auth/cert/crls/example", {"url": "https://localhost/ca.crl"})
+        assert self.login("web", "web") == constraints
         status, answer = self.api("POST", "auth/token/renew-self", {}, "web", token)
         assert (status, answer["errors"][0]) == (400, constraints), answer
         assert "client_token" in self.login("web2", "web")

@@ -50,6 +50,9 @@ Result<std::shared_ptr<Crl>> decode(std::string_view text) {
   crl->list.issuer_der = std::move(*issuer);
   crl->list.indirect = logical::flag_at(*row, "indirect");
   crl->list.serials = logical::strings_at(*row, "serials");
+  if (auto made = base::parse_rfc3339(row->string_or("this_update", ""))) {
+    crl->list.this_update = *made;
+  }
   if (auto next = base::parse_rfc3339(row->string_or("next_update", ""))) {
     crl->list.next_update = *next;
   }
@@ -141,8 +144,8 @@ Result<Crl> crl_of(const Context& context, Response& response) {
     return logical::bad_request("invalid CRL url: expected http://host/path or https://host/path");
   }
   response.warnings.push_back(
-      "the URL is kept, but this build does not fetch CRLs: nothing is revoked by it until the "
-      "list itself is written here as \"crl\"");
+      "the URL is kept, but this build does not fetch CRLs: nothing more is revoked by it until "
+      "the list itself is written here as \"crl\"");
   return crl;
 }
 
@@ -158,6 +161,11 @@ Result<Response> write(Context& context) {
     auto all = context.storage->list("crl/", {}, kCrlsMax);
     if (!all) return forward(all);
     if (all->size() >= kCrlsMax) return logical::bad_request("too many CRLs in this mount");
+  }
+  if (*known && !context.fields.has("crl")) {  // an address takes nothing off the list
+    auto before = decode(**known);
+    if (!before) return forward(before);
+    crl->list = std::move((*before)->list);
   }
   auto put = context.storage->put(row_of(name), encode(*crl));
   if (!put) return forward(put);

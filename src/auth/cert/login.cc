@@ -68,13 +68,7 @@ Result<bool> passes(Context& context, const LoadedRole& role, const PresentedCha
   if (!allows(role.role, presented.leaf())) return false;
   auto revoked = is_revoked(context, chain);
   if (!revoked) return forward(revoked);
-  if (*revoked) return false;
-  if (role.role.wants_ocsp()) {
-    return logical::bad_request(
-        "the role insists on OCSP, which this build does not ask: set ocsp_fail_open, or write a "
-        "CRL");
-  }
-  return true;
+  return !*revoked;
 }
 
 // The first role that lets the certificate in. Every failure is a 400 in Vault's words.
@@ -83,7 +77,7 @@ Result<RolePointer> match(Context& context, const PresentedChain& presented,
   auto roles = roles_to_try(context, name);
   if (!roles) return forward(roles);
   const base::WallTime now = context.clock.wall();
-  bool led_to_trust = false;
+  bool led_to_trust = false, wants_ocsp = false;
   std::string reason;
   for (const RolePointer& role : *roles) {
     const bool pinned = !role->trust.is_authority();
@@ -103,7 +97,14 @@ Result<RolePointer> match(Context& context, const PresentedChain& presented,
     led_to_trust = true;
     auto good = passes(context, *role, presented, *chain);
     if (!good) return forward(good);
-    if (*good) return role;
+    if (!*good) continue;
+    if (!role->role.wants_ocsp()) return role;
+    wants_ocsp = true;  // another role may take the certificate as it is
+  }
+  if (wants_ocsp) {
+    return logical::bad_request(
+        "the role insists on OCSP, which this build does not ask: set ocsp_fail_open, or write a "
+        "CRL");
   }
   if (led_to_trust) {
     return logical::bad_request(
@@ -145,6 +146,7 @@ JsonObject remembered(const Role& role, const crypto::CertificateFacts& facts) {
   return {{"common_name", facts.info.common_name},
           {"subject_key_id", base::base64_encode(facts.subject_key_id)},
           {"authority_key_id", base::base64_encode(facts.authority_key_id)},
+          {"fingerprint", facts.info.fingerprint_sha256_hex},
           {"policies", Json::strings(role.token.policies)}};
 }
 
@@ -182,14 +184,16 @@ Result<Response> login(Context& context) {
 }
 
 // A renewed certificate of the same client is taken: of the same name, and with the same key or
-// from the same authority.
+// from the same authority, by ids that are there; without them, only the same certificate.
 bool is_same_client(const JsonObject& then, const JsonObject& now) {
   const auto same = [&](std::string_view name) {
     const Json* a = then.find(name);
     const Json* b = now.find(name);
-    return a != nullptr && b != nullptr && *a == *b;
+    const std::string* text = a == nullptr ? nullptr : a->as_string();
+    return text != nullptr && !text->empty() && b != nullptr && *a == *b;
   };
-  return same("common_name") && (same("subject_key_id") || same("authority_key_id"));
+  return same("common_name") &&
+         (same("subject_key_id") || same("authority_key_id") || same("fingerprint"));
 }
 
 }  // namespace

@@ -367,11 +367,8 @@ Result<Response> make_token(CallContext& context, const Role* role, bool orphan)
   if (role != nullptr && role->token.period_s > 0) token.period_s = role->token.period_s;
   const auto explicit_max = fields.duration("explicit_max_ttl");
   if (explicit_max) token.explicit_max_ttl_s = explicit_max->count() / 1'000'000'000;
-  // A token that is bound to addresses can't make one that isn't.
-  if (role != nullptr)
-    token.bound_cidrs = role->token.bound_cidrs;
-  else if (!orphan)
-    token.bound_cidrs = (*parent)->bound_cidrs;
+  // A token that is bound to addresses makes one that isn't only by a role.
+  token.bound_cidrs = role != nullptr ? role->token.bound_cidrs : (*parent)->bound_cidrs;
   auto meta = choose_meta(fields, token);
   if (!meta) return forward(meta);
   token.created_s =
