@@ -259,19 +259,18 @@ Result<void> SealControl::record_event(std::string_view what, std::string_view f
 Result<void> SealControl::open(const base::SecretBytes& root_key) {
   auto opened = parts_.barrier.unseal(root_key);
   if (!opened) return opened;
-  auto young = check_age();
-  if (!young) {
-    parts_.barrier.seal();
-    return young;
+  // Whose record it is comes first: what another store's says of an age means nothing here.
+  Result<void> done = sign_record();
+  if (done) done = check_age();
+  if (done) {
+    older_store_accepted_ = false;
+    write_while_opening();
+    done = parts_.keeper.open();
   }
-  older_store_accepted_ = false;
-  write_while_opening();
-  auto signing = sign_record();
-  Result<void> loaded = signing ? parts_.keeper.open() : std::move(signing);
-  if (!loaded) {
+  if (!done) {
     parts_.record.clear_signer();
     parts_.barrier.seal();
-    return loaded;
+    return done;
   }
   parts_.log.info("system", "unsealed");
   return {};
