@@ -33,7 +33,7 @@ bool WorkerPool::run(std::function<void(pipeline::Lane&)> work) {
 }
 
 void WorkerPool::serve(storage::Store& store, const base::Snapshot<pipeline::State>& state) {
-  base::begin_thread("pool", base::Urgency::kSoon);
+  base::begin_thread("pool");
   auto reader = store.open_reader();
   REKEY_CHECK(reader.has_value());  // readers_max is far above the number of our threads
   pipeline::Lane lane(std::move(*reader), state, [this](std::function<void()> work) {

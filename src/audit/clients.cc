@@ -35,8 +35,7 @@ class Counting {
       : edges_(edges), group_of_(group_of), source_(source), index_(index) {}
 
   Result<ClientCount> run() {
-    const uint64_t size = source_.size();
-    Result<std::vector<Stretch>> stretches = split(size);
+    Result<std::vector<Stretch>> stretches = split();
     if (!stretches) return base::forward(stretches);
     for (const Stretch& stretch : *stretches) {
       Result<void> done;
@@ -44,16 +43,19 @@ class Counting {
         done = add_terms(*stretch.run);
         if (!done && done.error().kind() == ErrorKind::kCorrupt) {
           index_->report_damaged(*stretch.run);  // it is made anew; until then the entries count
-          done = read_blocks(stretch.first, stretch.end, size);
+          done = read_blocks(stretch.first, stretch.end);
         }
       } else {
-        done = read_blocks(stretch.first, stretch.end, size);
+        done = read_blocks(stretch.first, stretch.end);
       }
       if (!done) return base::forward(done);
     }
     for (const uint64_t block : mixed_) {
-      if (Result<void> done = read_block(block, size); !done) return base::forward(done);
+      if (Result<void> done = read_block(block); !done) return base::forward(done);
     }
+    // Retention takes the oldest first: if what is left begins before the time that is asked about,
+    // nothing of that time was taken.
+    if (oldest_ns_ > edges_.front()) result_.missing += empty_blocks_;
     result_.clients.reserve(clients_.size());
     for (const auto& [key, seen] : clients_) {
       if (seen.client.periods != 0) result_.clients.push_back(seen.client);
@@ -69,7 +71,7 @@ class Counting {
 
   // What covers all entries, in order; what is in the index's memory is counted at once, because it
   // may be gone afterwards.
-  Result<std::vector<Stretch>> split(uint64_t size) {
+  Result<std::vector<Stretch>> split() {
     std::vector<Stretch> parts, out;
     Result<void> done;
     if (index_ != nullptr) {
@@ -82,8 +84,9 @@ class Counting {
       });
     }
     if (!done) return base::forward(done);
+    size_ = source_.size();  // after the index was seen: at least what that holds
     std::ranges::sort(parts, {}, &Stretch::first);
-    const uint64_t end = (size + kIndexBlockEntries - 1) / kIndexBlockEntries;
+    const uint64_t end = (size_ + kIndexBlockEntries - 1) / kIndexBlockEntries;
     uint64_t at = 0;
     for (Stretch& part : parts) {
       if (part.end <= at) continue;
@@ -103,6 +106,11 @@ class Counting {
   }
 
   Result<void> add_terms(const PostingSource& source) {
+    oldest_ns_ = std::min(oldest_ns_, source.times().first_ns);
+    if (source.times().first_ns > source.times().last_ns) {
+      empty_blocks_ += source.end_block() - source.first_block();
+      return {};
+    }
     if (source.times().last_ns < edges_.front() || source.times().first_ns >= edges_.back()) {
       return {};
     }
@@ -113,6 +121,7 @@ class Counting {
     std::vector<uint64_t> mixed;
     for (size_t i = 0; i < times->size(); ++i) {
       const auto& [first_ns, last_ns] = (*times)[i];
+      if (first_ns > last_ns) ++empty_blocks_;
       if (first_ns > last_ns || last_ns < edges_.front() || first_ns >= edges_.back()) continue;
       periods[i] = period_of(first_ns);
       if (periods[i] != kOutside && last_ns < edges_[periods[i] + 1]) continue;
@@ -160,20 +169,20 @@ class Counting {
     return {};
   }
 
-  Result<void> read_blocks(uint64_t first, uint64_t end, uint64_t size) {
+  Result<void> read_blocks(uint64_t first, uint64_t end) {
     for (uint64_t block = first; block < end; ++block) {
-      if (Result<void> done = read_block(block, size); !done) return done;
+      if (Result<void> done = read_block(block); !done) return done;
     }
     return {};
   }
 
-  Result<void> read_block(uint64_t block, uint64_t size) {
+  Result<void> read_block(uint64_t block) {
     if (++result_.blocks_read > kClientBlocksMax) {
       return fail(ErrorKind::kUnavailable,
                   "the record's index is being made; clients can be counted when it is there");
     }
     const uint64_t begin = block * kIndexBlockEntries;
-    const uint64_t end = std::min(begin + kIndexBlockEntries, size);
+    const uint64_t end = std::min(begin + kIndexBlockEntries, size_);
     Result<void> added;
     Result<uint64_t> next = source_.read(begin, end - begin, [&](uint64_t, std::string_view entry) {
       if (!scanner_.scan(entry)) return true;
@@ -195,7 +204,10 @@ class Counting {
   const EntrySource& source_;
   IndexStore* index_;
   EntryScanner scanner_;
+  uint64_t size_ = 0;  // of the record
   ClientCount result_;
+  uint64_t empty_blocks_ = 0;      // taken away before the index saw them
+  int64_t oldest_ns_ = INT64_MAX;  // of what the index saw
   std::unordered_map<std::string, Seen> clients_;
   std::vector<uint64_t> mixed_;  // blocks that lie in more than one period
   std::pair<uint64_t, uint64_t> counted_{UINT64_MAX, UINT64_MAX};  // in the index's memory

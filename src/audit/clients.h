@@ -40,7 +40,7 @@ struct Client {
 struct ClientCount {
   std::vector<Client> clients;  // those with any period, in no order
   uint64_t blocks_read = 0;     // bundles
-  uint64_t missing = 0;         // bundles that had to be read but were taken away
+  uint64_t missing = 0;         // bundles of that time, or of one unknown, that were taken away
 };
 
 // `edges` rise, in nanoseconds since 1970; period i is from edges[i] on and before edges[i + 1].

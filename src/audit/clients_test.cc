@@ -8,6 +8,7 @@
 
 #include "audit/index_store.h"
 #include "audit/record.h"
+#include "audit/testing/vector_source.h"
 #include "base/random.h"
 
 namespace rekey::audit {
@@ -20,27 +21,6 @@ constexpr base::WallTime kStart{std::chrono::seconds(1'790'000'000)};
 constexpr base::Duration kPeriod = std::chrono::seconds(10);
 
 int64_t ns(base::WallTime time) { return time.time_since_epoch().count(); }
-
-class VectorSource final : public EntrySource {
- public:
-  std::string log_id() const override { return kLogId; }
-  uint64_t size() const override { return entries.size(); }
-  base::Result<uint64_t> read(uint64_t from, size_t limit, const Visit& visit) const override {
-    ++reads;
-    if (from / kIndexBlockEntries == gone_block) {
-      return base::fail(base::ErrorKind::kNotFound, "gone");
-    }
-    for (; limit > 0 && from < entries.size(); --limit, ++from) {
-      if (!visit(from, entries[from])) return from + 1;
-    }
-    return from;
-  }
-  base::Result<std::vector<Hash>> leaves(uint64_t) const override { return std::vector<Hash>(); }
-
-  std::vector<std::string> entries;
-  uint64_t gone_block = UINT64_MAX;
-  mutable uint64_t reads = 0;
-};
 
 struct Made {
   std::string entity;
@@ -203,6 +183,30 @@ TEST(AuditClients, ByTheTokenThatWasSeenFirst) {
   ASSERT_EQ(count->clients.size(), 1u);
   EXPECT_EQ(count->clients[0].group, static_cast<uint32_t>('z'));
   EXPECT_TRUE(count->clients[0].is_entity);
+}
+
+// An index that was made after retention knows of the oldest bundles only that they were there.
+TEST(AuditClients, SaysWhatTheIndexNeverSaw) {
+  VectorSource source;
+  for (int i = 0; i < 3 * 256; ++i) {
+    source.entries.push_back(entry_of({.entity = "a"}, kStart + (i / 256) * kPeriod));
+  }
+  source.gone_block = 0;
+  for (const uint64_t blocks_max : {1, 100}) {  // in runs, and in memory
+    auto store = IndexStore::open(make_memory_index_folder(), kLogId, 0,
+                                  {.memory_blocks_max = blocks_max}, kNoLog);
+    ASSERT_TRUE(store);
+    while (*(*store)->advance(source)) {
+    }
+    const auto missing = [&](std::initializer_list<int> periods) {
+      const auto count = count_clients(edges_at(periods), one_group, source, store->get());
+      EXPECT_TRUE(count) << count.error().describe();
+      return count ? count->missing : UINT64_MAX;
+    };
+    EXPECT_EQ(missing({0, 1, 2}), 1u);
+    EXPECT_EQ(missing({1, 2}), 0u);  // the oldest that is left is of that time
+    EXPECT_EQ(missing({2, 3}), 0u);
+  }
 }
 
 TEST(AuditClients, SaysWhatIsMissingAndRefusesTooMuch) {

@@ -52,7 +52,7 @@ void Index::rebuild() {
 }
 
 void Index::run() {
-  base::begin_thread("record-index", base::Urgency::kWhenIdle);
+  base::begin_thread("record-index", base::Urgency::kSoon);
   std::unique_lock lock(mutex_);
   while (!stop_) {
     const bool rebuild = std::exchange(rebuild_, false);
@@ -66,7 +66,10 @@ void Index::run() {
     lock.lock();
     if (more) {
       problem_.clear();
-      if (*more) continue;
+      if (*more) {
+        wake_.wait_for(lock, kIndexPause, [&] { return stop_; });
+        continue;
+      }
     } else {
       const std::string problem = more.error().message() + ": " + more.error().detail();
       if (problem != problem_) {

@@ -134,26 +134,30 @@ Result<bool> IndexStore::advance(const EntrySource& source) {
 Result<bool> IndexStore::add_block(const EntrySource& source) {
   const uint64_t first = memory_->end_block() * kIndexBlockEntries;
   if (source.size() < first + kIndexBlockEntries) return false;
-  std::lock_guard lock(mutex_);
-  uint64_t seen = 0;
+  // Read before the lock is taken: status() is asked for on threads that answer requests.
+  std::vector<std::string> entries;
+  entries.reserve(kIndexBlockEntries);
   Result<uint64_t> next =
       source.read(first, kIndexBlockEntries, [&](uint64_t, std::string_view entry) {
-        ++seen;
-        if (scanner_.scan(entry)) {
-          memory_->add(scanner_.found());
-        } else {
-          ++unknown_;
-          memory_->add_unknown();
-        }
+        entries.emplace_back(entry);
         return true;
       });
   // A bundle that was taken away leaves an empty block. One that can't be read stops the index; no
   // entry of it was visited, because a bundle is read before the first visit.
   const bool gone = !next && next.error().kind() == ErrorKind::kNotFound;
   if (!next && !gone) return base::forward(next);
-  if (!gone && seen != kIndexBlockEntries) {
+  if (!gone && entries.size() != kIndexBlockEntries) {
     return fail(ErrorKind::kCorrupt, "the audit log is damaged",
                 "a bundle has fewer entries than it should, at entry " + std::to_string(first));
+  }
+  std::lock_guard lock(mutex_);
+  for (const std::string& entry : entries) {
+    if (scanner_.scan(entry)) {
+      memory_->add(scanner_.found());
+    } else {
+      ++unknown_;
+      memory_->add_unknown();
+    }
   }
   memory_->close_block();
   return true;

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "audit/record.h"
+#include "audit/testing/vector_source.h"
 #include "base/random.h"
 
 namespace rekey::audit {
@@ -72,35 +73,9 @@ struct Known {
   std::vector<EntryScanner> scanners;
 };
 
-class VectorSource final : public EntrySource {
- public:
-  std::string log_id() const override { return kLogId; }
-  uint64_t size() const override { return entries.size(); }
-  base::Result<uint64_t> read(uint64_t from, size_t limit, const Visit& visit) const override {
-    ++reads;
-    if (from / kIndexBlockEntries == gone_block) {
-      return base::fail(base::ErrorKind::kNotFound, "gone");
-    }
-    for (; limit > 0 && from < entries.size(); --limit, ++from) {
-      if (!visit(from, entries[from])) return from + 1;
-    }
-    return from;
-  }
-  base::Result<std::vector<Hash>> leaves(uint64_t bundle) const override {
-    std::vector<Hash> out;
-    for (uint64_t i = bundle * 256; i < std::min<uint64_t>(entries.size(), bundle * 256 + 256); ++i)
-      out.push_back(leaf_hash(entries[i]));
-    if (bundle == altered_block) out[0] = {};
-    return out;
-  }
-  void add(uint64_t count, base::Random& random) {
-    for (; count > 0; --count) entries.push_back(make_entry(entries.size(), random));
-  }
-  std::vector<std::string> entries;
-  uint64_t gone_block = UINT64_MAX;
-  uint64_t altered_block = UINT64_MAX;
-  mutable uint64_t reads = 0;
-};
+void add(VectorSource& source, uint64_t count, base::Random& random) {
+  for (; count > 0; --count) source.entries.push_back(make_entry(source.entries.size(), random));
+}
 
 std::unique_ptr<IndexStore> open_store(std::unique_ptr<IndexFolder> folder,
                                        const EntrySource& source, uint64_t blocks_max = 4) {
@@ -198,7 +173,7 @@ TEST(AuditIndex, AgreesWithANaiveSearchWhileItGrows) {
   VectorSource source;
   auto store = open_store(make_memory_index_folder(), source);
   for (int round = 0; round < 10; ++round) {
-    source.add(1 + below(random, 1'200), random);
+    add(source, 1 + below(random, 1'200), random);
     if (round % 3 != 0) catch_up(*store, source);
     expect_same_as_naive(source, store.get(), 100 + static_cast<uint64_t>(round), 15);
   }
@@ -209,7 +184,7 @@ TEST(AuditIndex, AgreesWithANaiveSearchWhileItGrows) {
 TEST(AuditIndex, MergesNeighboursAndFindsTheSame) {
   base::SeededRandom random(2);
   VectorSource source;
-  source.add(256 * 30 + 17, random);
+  add(source, 256 * 30 + 17, random);
   Folder folder;
   auto store = open_store(*open_index_folder(folder.path), source, 1);
   catch_up(*store, source);
@@ -222,14 +197,14 @@ TEST(AuditIndex, MergesNeighboursAndFindsTheSame) {
 TEST(AuditIndex, GoesOnAfterARestart) {
   base::SeededRandom random(3);
   VectorSource source;
-  source.add(256 * 9, random);
+  add(source, 256 * 9, random);
   Folder folder;
   {
     auto store = open_store(*open_index_folder(folder.path), source);
     catch_up(*store, source);
     EXPECT_EQ(store->status().indexed, 256u * 9);
   }  // what was in memory is lost, as in a crash
-  source.add(256 * 3, random);
+  add(source, 256 * 3, random);
   auto store = open_store(*open_index_folder(folder.path), source);
   EXPECT_EQ(store->status().indexed, 256u * 8);
   expect_same_as_naive(source, store.get(), 4, 20);
@@ -250,7 +225,7 @@ std::vector<std::string> run_files(const Folder& folder) {
 TEST(AuditIndex, FilesCutAlteredOrGoneAreMadeAnew) {
   base::SeededRandom random(4);
   VectorSource source;
-  source.add(256 * 28, random);
+  add(source, 256 * 28, random);
   for (int round = 0; round < 12; ++round) {
     Folder folder;
     {
@@ -295,7 +270,7 @@ TEST(AuditIndex, FilesCutAlteredOrGoneAreMadeAnew) {
 TEST(AuditIndex, DamageUnderAnOpenFileIsFoundAndHealed) {
   base::SeededRandom random(5);
   VectorSource source;
-  source.add(256 * 12, random);
+  add(source, 256 * 12, random);
   Folder folder;
   auto store = open_store(*open_index_folder(folder.path), source);
   catch_up(*store, source);
@@ -313,7 +288,7 @@ TEST(AuditIndex, DamageUnderAnOpenFileIsFoundAndHealed) {
 TEST(AuditIndex, LeftOversOfAMergeAndForeignRunsGo) {
   base::SeededRandom random(6);
   VectorSource source;
-  source.add(256 * 8, random);
+  add(source, 256 * 8, random);
   Folder folder, copy;
   {
     auto store = open_store(*open_index_folder(folder.path), source, 1);
@@ -350,7 +325,7 @@ TEST(AuditIndex, LeftOversOfAMergeAndForeignRunsGo) {
 TEST(AuditIndex, RunsBeyondTheLogsEndGo) {
   base::SeededRandom random(7);
   VectorSource source;
-  source.add(256 * 8, random);
+  add(source, 256 * 8, random);
   Folder folder;
   auto store = open_store(*open_index_folder(folder.path), source);
   catch_up(*store, source);
@@ -374,7 +349,7 @@ TEST(AuditIndex, OneWriterAtATime) {
 TEST(AuditIndex, AnIdentityInAWindowReadsFewBlocks) {
   base::SeededRandom random(8);
   VectorSource source;
-  source.add(256 * 40, random);
+  add(source, 256 * 40, random);
   auto store = open_store(make_memory_index_folder(), source);
   catch_up(*store, source);
   Query query;
@@ -394,7 +369,7 @@ TEST(AuditIndex, AnIdentityInAWindowReadsFewBlocks) {
 TEST(AuditIndex, TakenAwayAndAlteredEntriesAreTold) {
   base::SeededRandom random(9);
   VectorSource source;
-  source.add(256 * 6, random);
+  add(source, 256 * 6, random);
   auto store = open_store(make_memory_index_folder(), source);
   catch_up(*store, source);
   Query query;

@@ -1,10 +1,13 @@
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -25,9 +28,8 @@ namespace {
 constexpr mode_t kFolderMode = 0700;
 constexpr mode_t kFileMode = 0600;
 constexpr size_t kZeroChunkBytes = 1 << 20;
-// More files than this are synced by one call over the whole file system: each sync of its own
-// makes the disk empty its cache, which holds up the commits that answers wait for. Since Linux 5.8
-// it reports what could not be written.
+// More files than this are synced together where the file system can: each sync of its own makes
+// the disk empty its cache, which holds up the commits that answers wait for.
 constexpr size_t kSyncedOneByOneMax = 8;
 
 std::unexpected<base::Error> failed(std::string_view what, const std::string& path, int error) {
@@ -37,6 +39,16 @@ std::unexpected<base::Error> failed(std::string_view what, const std::string& pa
                              : ErrorKind::kInternal;
   return fail(kind, "the audit log's disk failed",
               std::string(what) + " " + path + ": " + std::generic_category().message(error));
+}
+
+// Whether syncfs(2) makes everything there durable: others (FUSE) don't pass it on.
+bool syncs_as_a_whole(int fd) {
+  constexpr long kXfsMagic = 0x58465342;  // not in linux/magic.h
+  struct statfs found{};
+  if (::fstatfs(fd, &found) != 0) return false;
+  const long type = found.f_type;
+  return type == EXT4_SUPER_MAGIC || type == kXfsMagic || type == BTRFS_SUPER_MAGIC ||
+         type == OVERLAYFS_SUPER_MAGIC;
 }
 
 class Fd {
@@ -124,7 +136,11 @@ std::vector<std::string> folders_above(const std::string& path) {
 class PosixDisk final : public Disk {
  public:
   PosixDisk(Fd root, std::string directory, bool writable)
-      : root_(std::move(root)), directory_(std::move(directory)), writable_(writable) {}
+      : root_(std::move(root)), directory_(std::move(directory)), writable_(writable) {
+    struct stat status{};
+    if (::fstat(root_.get(), &status) == 0) device_ = status.st_dev;
+    one_file_system_ = syncs_as_a_whole(root_.get());
+  }
 
   Result<std::unique_ptr<BlockFile>> create_blocks(const std::string& path,
                                                    uint64_t size) override {
@@ -196,6 +212,7 @@ class PosixDisk final : public Disk {
     Result<void> done = write_all(fd->get(), bytes.data(), bytes.size(), 0, full(path));
     struct stat status{};
     if (done && ::fstat(fd->get(), &status) != 0) done = failed("reading", full(path), errno);
+    if (status.st_dev != device_) one_file_system_ = false;  // somebody mounted something below
     if (done && static_cast<size_t>(status.st_size) != bytes.size() &&
         ::ftruncate(fd->get(), static_cast<off_t>(bytes.size())) != 0) {
       done = failed("cutting", full(path), errno);
@@ -206,16 +223,18 @@ class PosixDisk final : public Disk {
   }
 
   Result<void> sync(std::span<const std::string> paths) override {
-    if (paths.size() > kSyncedOneByOneMax) {
-      if (::syncfs(root_.get()) != 0) return failed("syncing", directory_, errno);
-      return {};
-    }
+    // If it fails that may be by anybody's file, and before Linux 5.8 it doesn't say: ours are
+    // asked one by one in any case, which costs little where nothing is left to write.
+    const bool together =
+        paths.size() > kSyncedOneByOneMax && one_file_system_ && ::syncfs(root_.get()) == 0;
     std::vector<std::vector<std::string>> folders;
     for (const std::string& path : paths) {
       Fd fd(::openat(root_.get(), path.c_str(), O_WRONLY | O_CLOEXEC));
       if (!fd) return failed("opening", full(path), errno);
-      if (::fdatasync(fd.get()) != 0) return failed("syncing", full(path), errno);
-      folders.push_back(folders_above(path));
+      if ((together ? wait_for_writes(fd.get()) : ::fdatasync(fd.get())) != 0) {
+        return failed("syncing", full(path), errno);
+      }
+      if (!together) folders.push_back(folders_above(path));
     }
     return sync_folders(folders);
   }
@@ -315,9 +334,17 @@ class PosixDisk final : public Disk {
     return {};
   }
 
+  // For what is being written of it; an error that nobody was told yet is told.
+  static int wait_for_writes(int fd) {
+    return ::sync_file_range(
+        fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  }
+
   Fd root_;
   std::string directory_;
   bool writable_;
+  dev_t device_ = 0;
+  std::atomic<bool> one_file_system_ = false;
 };
 
 }  // namespace

@@ -21,7 +21,7 @@ RetentionJob::~RetentionJob() {
 }
 
 void RetentionJob::run() {
-  base::begin_thread("retention", base::Urgency::kWhenIdle);
+  base::begin_thread("retention", base::Urgency::kSoon);
   std::unique_lock lock(mutex_);
   while (!stop_) {
     lock.unlock();

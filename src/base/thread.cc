@@ -1,7 +1,6 @@
 #include "base/thread.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -16,10 +15,6 @@ void begin_thread(const char* name, Urgency urgency) {
   if (urgency == Urgency::kSoon) {
     // On Linux this is the thread's own (setpriority(2), "C library/kernel differences").
     (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kSoonNice);
-  }
-  if (urgency == Urgency::kWhenIdle) {
-    const sched_param none{};
-    (void)::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &none);
   }
 }
 

@@ -5,9 +5,9 @@
 namespace rekey::base {
 
 enum class Urgency {
-  kAnswers,   // requests wait for it
-  kSoon,      // must keep up with the requests, but none waits for it: nice 10
-  kWhenIdle,  // derived data and tidying: only what the others leave (SCHED_IDLE)
+  kAnswers,  // requests wait for it
+  kSoon,  // has to keep up with the requests, but none waits for it: nice 10. Its threads inherit
+          // that. Less would let a lock that it holds stand for long on a busy machine.
 };
 
 // For the calling thread, first thing. `name` has at most 15 characters. That the system refuses

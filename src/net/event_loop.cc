@@ -24,6 +24,7 @@ using base::Result;
 
 constexpr size_t kEventsPerTurnMax = 32;       // the first answer waits until all of them are read
 constexpr size_t kUnsettledRequestsMax = 128;  // handled before end_turn(), however many more wait
+constexpr int64_t kUnsettledMs = 5;            // from one end_turn() to the next, however busy
 constexpr uint32_t kAcceptsPerTurnMax = 32;    // of each listener
 constexpr uint32_t kHandshakesPerTurnMax = 8;  // a few milliseconds, with RSA keys
 constexpr int64_t kTickMs = 100;
@@ -133,7 +134,8 @@ void EventLoop::turn() {
   for (Connection* connection : batch_) connection->go_on();
   batch_.clear();
   handle_complete();
-  if (unsettled_ >= kUnsettledRequestsMax) settle();
+  const bool overdue = state_.now_ms - settled_ms_ >= kUnsettledMs;
+  if (unsettled_ >= kUnsettledRequestsMax || overdue) settle();
   if (state_.now_ms >= next_tick_ms_) tick();
   flush_answers();
   destroy_finished();
@@ -148,6 +150,7 @@ int EventLoop::wait_ms() {
 // Nothing more is at hand, or enough has been gathered.
 void EventLoop::settle() {
   unsettled_ = 0;
+  settled_ms_ = state_.now_ms;
   handler_->end_turn(*this);
 }
 

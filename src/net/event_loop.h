@@ -82,6 +82,7 @@ class EventLoop final : public Loop {
   std::unique_ptr<Handler> handler_;  // after the connections: its exchanges go first
   std::vector<Connection*> batch_;    // what a queue held when its turn came
   size_t unsettled_ = 0;              // requests handled since the last end_turn()
+  int64_t settled_ms_ = 0;            // when that was
 
   std::mutex posted_mutex_;
   std::vector<std::move_only_function<void()>> posted_;  // guarded by posted_mutex_

@@ -6,7 +6,7 @@
 // answers. A request is therefore received in full before begin_turn(): a storage snapshot taken
 // there includes every change that was answered before the request was sent. end_turn() comes when
 // nothing more is at hand, so that what waits for a disk goes to it in few large groups; under load
-// it comes after a bounded number of requests (limits in event_loop.cc).
+// it comes after a bounded number of requests and a bounded time (event_loop.cc).
 #pragma once
 
 #include <functional>
@@ -79,7 +79,7 @@ class Handler {
   virtual void begin_turn(Loop& loop) = 0;
   virtual void handle(Exchange exchange) = 0;
   // Before the loop waits for something to do, also after a turn without requests, and at the
-  // latest after a bounded number of requests; answers made here are written at once.
+  // latest after a bounded number of requests and a bounded time; answers made here are written.
   virtual void end_turn(Loop& loop) = 0;
   // A request that net refused itself, for the record. `reason` is a constant text.
   virtual void malformed(const PeerInfo& peer, int status, std::string_view reason) = 0;
