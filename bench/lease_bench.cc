@@ -67,7 +67,7 @@ struct Filled {
     REKEY_CHECK(store->commit_and_wait(*txn.take_batch()).has_value());
   }
 
-  storage::testing::TemporaryFolder folder;
+  storage::TemporaryFolder folder;
   base::SystemClock clock;
   base::SystemRandom random;
   base::Log log{clock, -1};

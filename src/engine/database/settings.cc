@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/codec.h"
+#include "logical/glob.h"
 
 namespace rekey::engine::database {
 namespace {
@@ -63,25 +64,10 @@ std::vector<std::string> texts_of(const Json* list) {
   return out;
 }
 
-bool glob_matches(std::string_view pattern, std::string_view text) {
-  const size_t star = pattern.find('*');
-  if (star == std::string_view::npos) return pattern == text;
-  if (!text.starts_with(pattern.substr(0, star))) return false;
-  text.remove_prefix(star);
-  pattern.remove_prefix(star + 1);
-  while (true) {
-    const size_t next = pattern.find('*');
-    if (next == std::string_view::npos) return text.ends_with(pattern);
-    const size_t found = text.find(pattern.substr(0, next));
-    if (found == std::string_view::npos) return false;
-    text.remove_prefix(found + next);
-    pattern.remove_prefix(next + 1);
-  }
-}
-
 bool Config::allows(std::string_view role) const {
-  return std::ranges::any_of(
-      allowed_roles, [&](const std::string& pattern) { return glob_matches(pattern, role); });
+  return std::ranges::any_of(allowed_roles, [&](const std::string& pattern) {
+    return logical::glob_matches(pattern, role);
+  });
 }
 
 Target Config::target() const { return {url, username, password, details}; }

@@ -71,8 +71,6 @@ base::Json show(const Config& config);
 base::Json show(const Role& role);
 base::Json show(const StaticRole& role);
 
-// "a*c" with any number of stars.
-bool glob_matches(std::string_view pattern, std::string_view text);
 // The members of `names`, as strings; nothing where the field isn't a list of them.
 std::vector<std::string> texts_of(const base::Json* list);
 
