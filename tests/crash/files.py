@@ -66,7 +66,7 @@ def swapped(binary, _):
     one, other = (prepare(server.Server("rekey", binary)) for _ in range(2))
     try:
         data, foreign = f"{one.folder}/data", f"{other.folder}/data"
-        for _ in range(3):  # the other one is older: its record knows of a later time than this store
+        for _ in range(3):  # the other one is older: its record is ahead of this store
             other.start()
             unseal(other, other.keys[0])
             other.must("POST", "/v1/secret/data/1", {"data": {"v": "again"}}, other.root)
