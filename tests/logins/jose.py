@@ -54,7 +54,7 @@ def fixed(der):
 
 
 def certificates(folder):
-    """A CA and a server's certificate for localhost and 127.0.0.1; (ca file, cert file, key file)."""
+    """A CA and a certificate for localhost and 127.0.0.1: files of CA, certificate, key."""
     ca, ca_key = f"{folder}/ca.pem", f"{folder}/ca.key"
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     openssl("req", "-x509", *curve, "-keyout", ca_key, "-out", ca, "-days", "2", "-subj", "/CN=CA")

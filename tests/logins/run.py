@@ -105,7 +105,8 @@ class Jwt(Suite):
         return {"oidc_discovery_url": self.provider.url, "oidc_discovery_ca_pem": self.ca}
 
     def discovery(self):
-        self.must("POST", "auth/jwt/config", self.by_discovery() | {"bound_issuer": self.provider.url})
+        bound = {"bound_issuer": self.provider.url}
+        self.must("POST", "auth/jwt/config", self.by_discovery() | bound)
         auth = self.login(self.first.sign(self.claims()))
         assert auth["metadata"] == {"role": "r"} and auth["entity_id"], auth
         fetched = len(self.provider.seen)
@@ -120,12 +121,14 @@ class Jwt(Suite):
         url = {"jwks_url": f"{self.provider.url}/keys", "jwks_ca_pem": self.ca}
         self.must("POST", "auth/jwt/config", url)
         self.login(self.first.sign(self.claims()))
-        self.refused("POST", "auth/jwt/config", url | {"jwks_ca_pem": ""}, 400, "error checking jwks URL")
+        unknown = url | {"jwks_ca_pem": ""}
+        self.refused("POST", "auth/jwt/config", unknown, 400, "error checking jwks URL")
 
     def several_key_sets(self):
         other = outside.Provider(self.cert, self.key)
         other.keys = [self.second]
-        pairs = [{"jwks_url": f"{p.url}/keys", "jwks_ca_pem": self.ca} for p in (self.provider, other)]
+        both = (self.provider, other)
+        pairs = [{"jwks_url": f"{p.url}/keys", "jwks_ca_pem": self.ca} for p in both]
         self.must("POST", "auth/jwt/config", {"jwks_pairs": pairs})
         assert self.must("GET", "auth/jwt/config")["data"]["jwks_pairs"] == pairs
         self.login(self.first.sign(self.claims()))
@@ -172,8 +175,11 @@ class Jwt(Suite):
         self.provider.mode, self.provider.issuer = "", "https://somebody.else"
         self.refused("POST", "auth/jwt/config", self.by_discovery(), 400, "another issuer")
         self.provider.issuer = ""
-        for url in ("file:///etc/passwd", "http://localhost:1/keys", "https://169.254.169.254/keys"):
-            self.provider.jwks_uri = url
+        for self.provider.jwks_uri in (
+            "file:///etc/passwd",
+            "http://localhost:1/keys",
+            "https://169.254.169.254/keys",
+        ):
             self.refused("POST", "auth/jwt/config", self.by_discovery(), 400, "error checking oidc")
         self.provider.jwks_uri, self.provider.mode = "", "redirect"
         for self.provider.leads_to in (
@@ -199,7 +205,8 @@ class Jwt(Suite):
             for body in ({"oidc_discovery_url": url}, {"jwks_url": url}):
                 self.refused("POST", "auth/jwt/config", body, 400, "error checking")
         for url in ("file:///etc/passwd", "unix:///x", "gopher://x", "https://u:p@localhost/"):
-            self.refused("POST", "auth/jwt/config", {"jwks_url": url}, 400, "error checking jwks URL")
+            body = {"jwks_url": url}
+            self.refused("POST", "auth/jwt/config", body, 400, "error checking jwks URL")
 
 
 class Kubernetes(Suite):
@@ -345,7 +352,8 @@ class Kubernetes(Suite):
         # Another CA's word for the same name.
         os.makedirs(f"{self.folder}/other", exist_ok=True)
         with open(jose.certificates(f"{self.folder}/other")[0]) as f:
-            self.must("POST", "auth/kubernetes/config", self.config | {"kubernetes_ca_cert": f.read()})
+            other = {"kubernetes_ca_cert": f.read()}
+        self.must("POST", "auth/kubernetes/config", self.config | other)
         before = self.reviews()
         self.no_login(self.token())
         assert self.reviews() == before
