@@ -422,7 +422,7 @@ class Life:
                 kubernetes_host=cluster.url,
                 kubernetes_ca_cert=f.read(),
                 token_reviewer_jwt="reviewer",
-                pem_keys=[signer.public_pem()],
+                pem_keys=[signer.certificate_pem()],  # hvac takes no plain keys
             )
         assert auth.read_config()["kubernetes_host"] == cluster.url
         auth.create_role("web", ["web"], ["shop"], policies=["web"])

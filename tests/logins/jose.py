@@ -24,7 +24,11 @@ class Key:
         openssl("genpkey", "-algorithm", kind, "-pkeyopt", option, "-out", self.file)
 
     def public_pem(self):
-        return openssl("pkey", "-in", self.file, "-pubout").decode()
+        return openssl("pkey", "-in", self.file, "-pubout").decode().strip()
+
+    def certificate_pem(self):
+        made = openssl("req", "-x509", "-key", self.file, "-days", "2", "-subj", "/CN=signer")
+        return made.decode().strip()
 
     def jwk(self):
         der = openssl("pkey", "-in", self.file, "-pubout", "-outform", "DER")

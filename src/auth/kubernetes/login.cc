@@ -23,11 +23,11 @@ using logical::Response;
 
 // One text for whoever has no token of the cluster; the detail is for the operator.
 std::unexpected<base::Error> denied(std::string detail) {
-  return base::fail(ErrorKind::kDenied, "permission denied", std::move(detail));
+  return base::fail(ErrorKind::kUnauthenticated, "permission denied", std::move(detail));
 }
 
 std::unexpected<base::Error> unfit(std::string message) {
-  return base::fail(ErrorKind::kDenied, std::move(message));
+  return base::fail(ErrorKind::kUnauthenticated, std::move(message));
 }
 
 bool signed_by_cluster(const Config& config, const crypto::Jws& jws) {
