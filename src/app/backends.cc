@@ -2,7 +2,9 @@
 
 #include "auth/approle/approle.h"
 #include "auth/cert/cert.h"
+#include "auth/jwt/jwt.h"
 #include "auth/kept/kept.h"
+#include "auth/kubernetes/kubernetes.h"
 #include "auth/token/token_backend.h"
 #include "auth/userpass/userpass.h"
 #include "engine/cubbyhole/cubbyhole.h"
@@ -13,7 +15,8 @@
 #include "engine/transit/transit.h"
 
 namespace rekey::app {
-void add_backends(pipeline::Catalog& catalog, system::SystemParts parts) {
+void add_backends(pipeline::Catalog& catalog, system::SystemParts parts,
+                  std::shared_ptr<const net::Outgoing> outgoing) {
   const auto plain = std::make_shared<const engine::kv::PlainEngine>();
   const auto versioned = std::make_shared<const engine::kv::VersionedEngine>();
   catalog.add_engine(
@@ -39,6 +42,12 @@ void add_backends(pipeline::Catalog& catalog, system::SystemParts parts) {
   catalog.add_auth("userpass", [userpass](const logical::Mount&) { return userpass; });
   const auto cert = std::make_shared<const auth::cert::CertAuth>();
   catalog.add_auth("cert", [cert](const logical::Mount&) { return cert; });
+  const auto kubernetes = std::make_shared<const auth::kubernetes::Kubernetes>(outgoing);
+  catalog.add_auth("kubernetes", [kubernetes](const logical::Mount&) { return kubernetes; });
+  for (const std::string_view type : {"jwt", "oidc"}) {
+    const auto jwt = std::make_shared<const auth::jwt::Jwt>(type, outgoing);
+    catalog.add_auth(std::string(type), [jwt](const logical::Mount&) { return jwt; });
+  }
   for (const auto& kept : auth::kept::kept_methods()) {
     catalog.add_auth(std::string(kept->type()), [kept](const logical::Mount&) { return kept; });
   }

@@ -217,6 +217,7 @@ Result<Settings> dev_settings(const ServerFlags& flags, const base::Clock& clock
   Settings settings;
   settings.storage = StorageKind::kMemory;
   settings.storage_type = "inmem";
+  settings.outgoing.allow_loopback();  // where whoever tries things has their identity provider
   net::ListenerOptions listener =
       listener_at(flags.dev_listen_address.empty() ? kDefaultAddress : flags.dev_listen_address);
   if (flags.dev_tls) {

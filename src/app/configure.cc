@@ -104,6 +104,7 @@ Result<Settings> configure(const std::vector<std::string>& paths) {
   settings.api_address = config->api_addr;
   settings.log_level = config->log_level.value_or(base::LogLevel::kInfo);
   settings.log_format = config->log_format.value_or(base::LogFormat::kStandard);
+  settings.outgoing = config->outgoing;
   settings.sanitized = sanitize(*config);
   return settings;
 }

@@ -88,26 +88,28 @@ Result<void> Instance::open_parts() {
 }
 
 void Instance::fill_catalog() {
-  add_backends(catalog_, {.keeper = *keeper_,
-                          .catalog = catalog_,
-                          .seal_control = *seal_control_,
-                          .barrier = *barrier_,
-                          .store = *store_,
-                          .record = *record_,
-                          .index = *index_,
-                          .clock = clock_,
-                          .random = random_,
-                          .log = log_,
-                          .storage_type = settings_.storage_type,
-                          .api_address = settings_.api_address,
-                          .started = clock_.wall(),
-                          .in_flight = [this] { return requests_in_flight(); },
-                          .lease_limits = settings_.lease_limits,
-                          .configuration = settings_.sanitized,
-                          .metrics_prefix = settings_.metrics_prefix,
-                          .backups = backups_.get(),
-                          .removal = removal_.get(),
-                          .metrics = [this](base::MetricsPage& page) { collect_metrics(page); }});
+  add_backends(catalog_,
+               {.keeper = *keeper_,
+                .catalog = catalog_,
+                .seal_control = *seal_control_,
+                .barrier = *barrier_,
+                .store = *store_,
+                .record = *record_,
+                .index = *index_,
+                .clock = clock_,
+                .random = random_,
+                .log = log_,
+                .storage_type = settings_.storage_type,
+                .api_address = settings_.api_address,
+                .started = clock_.wall(),
+                .in_flight = [this] { return requests_in_flight(); },
+                .lease_limits = settings_.lease_limits,
+                .configuration = settings_.sanitized,
+                .metrics_prefix = settings_.metrics_prefix,
+                .backups = backups_.get(),
+                .removal = removal_.get(),
+                .metrics = [this](base::MetricsPage& page) { collect_metrics(page); }},
+               std::make_shared<const net::Outgoing>(settings_.outgoing));
 }
 
 void Instance::build_pipeline() {

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "logical/context.h"
 #include "logical/lockout.h"
+#include "net/outgoing.h"
 #include "net/server_options.h"
 
 namespace rekey::app {
@@ -35,6 +36,7 @@ struct Settings {
   std::string api_address;
   base::LogLevel log_level = base::LogLevel::kInfo;
   base::LogFormat log_format = base::LogFormat::kStandard;
+  net::OutgoingRules outgoing;  // which outside HTTP servers may be spoken to
   bool accept_older_store = false;
   base::Json sanitized;  // for sys/config/state/sanitized
 };

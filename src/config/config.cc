@@ -44,8 +44,8 @@ class FileReader {
     if (!document) return fail(ErrorKind::kInvalid, parse_message(document.error().message()));
     Block top(file_, {&*document, {1, 1}}, "");
     read_scalars(top);
-    top.ignore_silently(
-        {"storage", "backend", "listener", "seal", "audit_log", "telemetry", "user_lockout"});
+    top.ignore_silently({"storage", "backend", "listener", "seal", "audit_log", "telemetry",
+                         "user_lockout", "outgoing"});
     ignore_vault_keys(top);
     for (std::string_view key : {"storage", "backend"}) {
       if (auto read = each(*document, key, &FileReader::read_storage); !read) return read;
@@ -349,7 +349,24 @@ class FileReader {
       read_telemetry(block);
       if (auto read = block.finish(); !read) return read;
     }
+    for (const Section& section : top.blocks("outgoing")) {
+      Block block(file_, section, "outgoing");
+      read_outgoing(block);
+      if (auto read = block.finish(); !read) return read;
+    }
     return {};
+  }
+
+  void read_outgoing(Block& block) {
+    std::vector<std::string> allow;
+    if (!block.texts("allow", allow)) return;
+    auto rules = net::OutgoingRules::parse(allow);
+    if (rules) {
+      config_.outgoing = std::move(*rules);
+    } else {
+      block.wrong(*block.take("allow"),
+                  "hosts, addresses or blocks such as [\"idp.example.org\", \"10.0.0.0/8\"]");
+    }
   }
 
   void read_telemetry(Block& block) {

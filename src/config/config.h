@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "net/outgoing.h"
 #include "net/server_options.h"
 
 namespace rekey::config {
@@ -92,6 +93,7 @@ struct ServerConfig {
   uint32_t io_threads = 0;  // 0: one for each core
   Telemetry telemetry;
   std::map<std::string, UserLockout> user_lockout;  // by type of auth method, or "all"
+  net::OutgoingRules outgoing;                      // outgoing { allow = [...] }
 
   std::vector<std::string> warnings;  // "rekey.hcl:3: unknown key ..."
 };

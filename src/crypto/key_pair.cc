@@ -145,6 +145,39 @@ Result<KeyPair> KeyPair::from_public_der(std::string_view der) {
   return adopt(key, false);
 }
 
+Result<KeyPair> KeyPair::from_key_or_certificate_pem(std::string_view pem) {
+  const auto no_key = [] { return unreadable("data does not contain any valid public keys"); };
+  if (pem.empty() || pem.size() > kKeyTextBytesMax) return no_key();
+  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free_all);
+  REKEY_CHECK(bio != nullptr);
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* der = nullptr;
+  long size = 0;
+  if (PEM_read_bio(bio.get(), &name, &header, &der, &size) != 1) return no_key();
+  const unsigned char* at = der;
+  EVP_PKEY* key = d2i_PUBKEY(nullptr, &at, size);
+  if (key == nullptr) {
+    at = der;
+    if (X509* certificate = d2i_X509(nullptr, &at, size)) {
+      key = X509_get_pubkey(certificate);
+      X509_free(certificate);
+    }
+  }
+  OPENSSL_free(name);
+  OPENSSL_free(header);
+  OPENSSL_free(der);
+  std::string rest(pem.size(), '\0');
+  const int left = BIO_read(bio.get(), rest.data(), static_cast<int>(rest.size()));
+  rest.resize(left > 0 ? static_cast<size_t>(left) : 0);
+  if (key == nullptr) return no_key();
+  if (rest.find_first_not_of(" \t\r\n") != std::string::npos) {
+    EVP_PKEY_free(key);
+    return unreadable("unexpected trailing data after parsed PEM block");
+  }
+  return adopt(key, false);
+}
+
 Result<KeyPair> KeyPair::from_seed(const SecretBytes& seed) {
   if (seed.size() != kEd25519Bytes) return unreadable("an Ed25519 seed has 32 bytes");
   EVP_PKEY* key =

@@ -49,6 +49,9 @@ class KeyPair {
   // A SubjectPublicKeyInfo, in PEM or DER.
   static base::Result<KeyPair> from_public_pem(std::string_view pem);
   static base::Result<KeyPair> from_public_der(std::string_view der);
+  // The same in PEM, or a certificate, whose key it is then; nothing behind it. What Vault's auth
+  // methods take for a key; in their words where it is none.
+  static base::Result<KeyPair> from_key_or_certificate_pem(std::string_view pem);
   static base::Result<KeyPair> from_seed(const base::SecretBytes& seed);  // Ed25519
   static base::Result<KeyPair> from_ed25519_public(std::string_view bytes);
   static base::Result<KeyPair> from_numbers(KeyPairKind kind, const EcNumbers& numbers);

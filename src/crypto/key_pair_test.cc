@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "crypto/digest.h"
 #include "crypto/testing/vectors.h"
+#include "crypto/x509.h"
 
 namespace rekey::crypto {
 namespace {
@@ -189,6 +190,26 @@ TEST(KeyPair, RefusesWhatDoesNotFit) {
   EXPECT_FALSE(ecdsa_to_der(KeyPairKind::kP256, "short"));
   EXPECT_FALSE(ecdsa_to_fixed(KeyPairKind::kP256, "nonsense"));
   EXPECT_FALSE(is_ecdsa_der("nonsense"));
+}
+
+TEST(KeyPair, ReadsAKeyOrACertificate) {
+  const KeyPair key = make(KeyPairKind::kP256);
+  const auto plain = KeyPair::from_key_or_certificate_pem(key.public_pem() + "\n \n");
+  ASSERT_TRUE(plain.has_value());
+  EXPECT_TRUE(plain->same_public(key));
+  base::SeededRandom random(1);
+  const base::WallTime now(std::chrono::seconds(1'790'000'000));
+  const auto authority = make_certificate_authority("ca", now, 1, random);
+  ASSERT_TRUE(authority.has_value());
+  const auto certified = KeyPair::from_key_or_certificate_pem(authority->certificate_pem);
+  ASSERT_TRUE(certified.has_value());
+  EXPECT_EQ(certified->kind(), KeyPairKind::kP256);
+  for (const std::string& text :
+       {std::string(), std::string("nonsense"), key.public_pem() + key.public_pem(),
+        key.public_pem() + "x", std::string(key.private_pem().reveal()),
+        std::string("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")}) {
+    EXPECT_FALSE(KeyPair::from_key_or_certificate_pem(text).has_value()) << text;
+  }
 }
 
 TEST(KeyPair, AgreesOnOneSecret) {

@@ -64,6 +64,9 @@ struct Route {
   // system that is down holds up nobody else; its intent is recorded first, and Context::intend is
   // there.
   bool outside = false;
+  // May have to wait for an outside server and changes nothing there: to_pool() leads to the
+  // threads for that, so that a slow one holds up nobody else.
+  bool waits = false;
 
   const Handler* handler(Operation operation) const;
 };

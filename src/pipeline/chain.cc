@@ -132,7 +132,8 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
 // lane and is committed there.
 base::Task<Result<Response>> Chain::run_on_pool(Lane& lane, Call& call) {
   co_return co_await base::suspend<Result<Response>>([&](auto done) {
-    Pool& pool = call.match.route->outside ? parts_.outside_pool : parts_.pool;
+    const logical::Route& served = *call.match.route;
+    Pool& pool = served.outside || served.waits ? parts_.outside_pool : parts_.pool;
     const bool taken = pool.run([this, &lane, &call, done](Lane& pool_lane) {
       auto made = run_blocking(pool_lane, call);
       call.txn.reset();

@@ -12,6 +12,11 @@ import traceback
 
 import hvac
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../logins"))
+
+import jose  # noqa: E402
+import outside  # noqa: E402
+
 READ_KV = {
     "path": {
         "one/*": {"capabilities": ["read", "list"]},
@@ -370,6 +375,69 @@ class Life:
         self.refused(lambda: self.connect().auth.userpass.login("alice", "correct horse"))
         person.auth.userpass.login("alice", "new")
 
+    def jwt(self):
+        folder = os.environ["CLIENT_TEST_DIR"]
+        key, now = jose.Key(folder, "provider"), int(time.time())
+        self.client.sys.enable_auth_method("jwt")
+        auth = self.client.auth.jwt
+        auth.configure(jwt_validation_pubkeys=[key.public_pem()], bound_issuer="https://ci")
+        assert auth.read_config()["data"]["bound_issuer"] == "https://ci"
+        auth.create_role(
+            name="deploy",
+            role_type="jwt",
+            user_claim="sub",
+            bound_audiences=["rekey"],
+            bound_claims={"ref": "main"},
+            allowed_redirect_uris=[],
+            token_policies=["deploy"],
+        )
+        assert auth.list_roles()["data"]["keys"] == ["deploy"]
+        assert auth.read_role("deploy")["data"]["bound_claims"] == {"ref": "main"}
+        claims = {"iss": "https://ci", "sub": "job", "aud": "rekey", "ref": "main"}
+        claims |= {"iat": now, "exp": now + 300}
+        job = self.connect()
+        got = job.auth.jwt.jwt_login("deploy", key.sign(claims))["auth"]
+        assert got["token_policies"] == ["default", "deploy"], got
+        job.token = got["client_token"]
+        assert job.auth.token.lookup_self()["data"]["display_name"] == "jwt-job"
+        other = key.sign(claims | {"ref": "fork"})
+        self.refused(lambda: self.connect().auth.jwt.jwt_login("deploy", other))
+        auth.delete_role("deploy")
+
+    def kubernetes(self):
+        folder, now = os.environ["CLIENT_TEST_DIR"], int(time.time())
+        os.makedirs(f"{folder}/kubernetes")
+        ca, cert, key = jose.certificates(f"{folder}/kubernetes")
+        cluster = outside.Kubernetes(cert, key, ["reviewer"])
+        signer = jose.Key(folder, "cluster", "RSA")
+        account = {"name": "web", "uid": "u1"}
+        claims = {"aud": ["rekey"], "iat": now, "exp": now + 600}
+        claims["kubernetes.io"] = {"namespace": "shop", "serviceaccount": account}
+        token = signer.sign(claims)
+        cluster.add(token, "shop", "web", "u1", ["rekey"])
+        self.client.sys.enable_auth_method("kubernetes")
+        auth = self.client.auth.kubernetes
+        with open(ca) as f:
+            auth.configure(
+                kubernetes_host=cluster.url,
+                kubernetes_ca_cert=f.read(),
+                token_reviewer_jwt="reviewer",
+                pem_keys=[signer.certificate_pem()],  # hvac takes no plain keys
+            )
+        assert auth.read_config()["kubernetes_host"] == cluster.url
+        auth.create_role("web", ["web"], ["shop"], policies=["web"])
+        assert auth.list_roles()["keys"] == ["web"]
+        assert auth.read_role("web")["bound_service_account_names"] == ["web"]
+        pod = self.connect()
+        got = pod.auth.kubernetes.login("web", token)["auth"]
+        assert got["metadata"]["service_account_uid"] == "u1", got
+        pod.token = got["client_token"]
+        assert pod.auth.token.lookup_self()["data"]["display_name"] == "kubernetes-shop-web"
+        cluster.accounts.clear()
+        self.refused(lambda: self.connect().auth.kubernetes.login("web", token))
+        auth.delete_role("web")
+        cluster.close()
+
     def identity(self):
         accessor = self.client.sys.list_auth_methods()["data"]["userpass/"]["accessor"]
         identity = self.client.secrets.identity
@@ -430,6 +498,8 @@ STEPS = [
     "capabilities",
     "approle",
     "userpass",
+    "jwt",
+    "kubernetes",
     "identity",
     "kv_version_1",
     "kv_version_2",

@@ -18,6 +18,7 @@ sys.path.insert(0, f"{HERE}/../api")
 import server  # noqa: E402
 
 CLIENT_SECONDS_MAX = 180
+OUTGOING = 'outgoing { allow = ["localhost"] }'  # where the fake Kubernetes is
 
 
 def npm_packages():
@@ -44,7 +45,7 @@ CLIENTS = {
 def run_client(name, kind, binary, tls):
     """Returns (passed, failed) and prints what failed."""
     prepare, command = CLIENTS[name]
-    under_test = server.Server(kind, binary, {"server": ["empty"]}, tls)
+    under_test = server.Server(kind, binary, {"server": ["empty"], "rekey-config": [OUTGOING]}, tls)
     try:
         prepare()
         under_test.start()

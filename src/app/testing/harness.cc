@@ -65,17 +65,19 @@ Harness::Harness(storage::Store& store, Options options)
                                                                         .clock = clock_,
                                                                         .random = random_,
                                                                         .log = log_});
-  add_backends(catalog_, {.keeper = *keeper_,
-                          .catalog = catalog_,
-                          .seal_control = *seal_control_,
-                          .barrier = *barrier_,
-                          .store = store_,
-                          .record = *record_,
-                          .index = *index_,
-                          .clock = clock_,
-                          .random = random_,
-                          .log = log_,
-                          .storage_type = "inmem"});
+  add_backends(catalog_,
+               {.keeper = *keeper_,
+                .catalog = catalog_,
+                .seal_control = *seal_control_,
+                .barrier = *barrier_,
+                .store = store_,
+                .record = *record_,
+                .index = *index_,
+                .clock = clock_,
+                .random = random_,
+                .log = log_,
+                .storage_type = "inmem"},
+               std::make_shared<const net::Outgoing>(options.outgoing, options.outgoing_times));
   pool_ = std::make_unique<TestPool>(store_, keeper_->state(), stepped_);
   auto sealed_sys = std::make_shared<logical::Mount>();
   sealed_sys->path = "sys/";

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "net/outgoing.h"
 #include "pipeline/chain.h"
 #include "pipeline/keeper.h"
 #include "pipeline/removal.h"
@@ -46,6 +47,8 @@ class Harness {
     std::unique_ptr<audit::Disk> disk = {};  // of the record; null: in memory
     size_t lanes = 1;
     bool stepped = false;
+    net::OutgoingRules outgoing = {};
+    net::OutgoingTimes outgoing_times = {};
   };
 
   // `store` outlives the harness, which starts sealed and not initialised.
