@@ -32,7 +32,8 @@ void add_backends(pipeline::Catalog& catalog, system::SystemParts parts,
   catalog.add_engine("transit", [transit](const logical::Mount&) { return transit; });
   const auto database = std::make_shared<const engine::database::DatabaseEngine>();
   catalog.add_engine("database", [database](const logical::Mount&) { return database; });
-  const auto identity = std::make_shared<const engine::identity::IdentityBackend>();
+  const auto identity =
+      std::make_shared<const engine::identity::IdentityBackend>(parts.api_address);
   catalog.add_engine("identity", [identity](const logical::Mount&) { return identity; });
   const auto token = std::make_shared<const auth::token::TokenBackend>(parts.keeper);
   catalog.add_auth("token", [token](const logical::Mount&) { return token; });

@@ -183,10 +183,10 @@ Result<Json> describe(CallContext& context, const MfaEnforcement& one) {
     auto method = store.method(id);
     if (!method) return forward(method);
     if (!*method) continue;
-    any.push_back(JsonObject{{"id", id},
-                             {"name", (*method)->name},
-                             {"type", (*method)->type},
-                             {"uses_passcode", (*method)->is_totp()}});
+    JsonObject shown{
+        {"id", id}, {"type", (*method)->type}, {"uses_passcode", (*method)->is_totp()}};
+    if (!(*method)->name.empty()) shown.set("name", (*method)->name);
+    any.emplace_back(std::move(shown));
   }
   return Json(JsonObject{{"any", std::move(any)}});
 }

@@ -9,10 +9,7 @@ namespace {
 constexpr std::string_view kOpen = "{{";
 constexpr std::string_view kClose = "}}";
 
-struct Piece {
-  std::string_view text;
-  bool is_template = false;
-};
+using Piece = TemplatePiece;
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -121,6 +118,22 @@ const std::string* look_up(const Selector& selector, const TemplateContext& cont
 }
 
 }  // namespace
+
+std::optional<std::vector<TemplatePiece>> cut_template(std::string_view text) {
+  std::vector<Piece> pieces;
+  if (!cut(text, pieces)) return std::nullopt;
+  return pieces;
+}
+
+bool is_template_name(std::string_view name) {
+  Selector selector;
+  return read_selector(name, selector);
+}
+
+const std::string* template_value(std::string_view name, const TemplateContext& context) {
+  Selector selector;
+  return read_selector(name, selector) ? look_up(selector, context) : nullptr;
+}
 
 bool template_balanced(std::string_view path) {
   std::vector<Piece> pieces;

@@ -2,12 +2,26 @@
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "policy/policy.h"
 
 namespace rekey::policy {
+
+// Literal text, or what stands between {{ and }}, trimmed. Views into the text.
+struct TemplatePiece {
+  std::string_view text;
+  bool is_template = false;
+};
+// Nothing where {{ and }} don't pair.
+std::optional<std::vector<TemplatePiece>> cut_template(std::string_view text);
+// Whether what stands between {{ and }} could ever be filled in.
+bool is_template_name(std::string_view name);
+// The value of it; null where there is none.
+const std::string* template_value(std::string_view name, const TemplateContext& context);
 
 // Are all {{ }} of the path paired?
 bool template_balanced(std::string_view path);

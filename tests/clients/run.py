@@ -36,6 +36,7 @@ CLIENTS = {
     "cert": (lambda: None, ["/usr/bin/python3", f"{HERE}/cert_client.py"]),
     "node": (npm_packages, ["node", f"{HERE}/node/node_vault_client.js"]),
     "curl": (lambda: None, ["bash", f"{HERE}/curl_client.sh"]),
+    "jwt": (lambda: None, ["/usr/bin/python3", f"{HERE}/jwt_client.py"]),
     "mfa": (lambda: None, ["/usr/bin/python3", f"{HERE}/mfa_client.py"]),
     "cli": (lambda: None, ["bash", f"{HERE}/cli_client.sh"]),
     "cli-vault": (lambda: None, ["bash", f"{HERE}/cli_client.sh"]),

@@ -172,7 +172,7 @@ void IdentityBackend::add_entity_routes() {
                .synopsis = "Deletes several entities at once."});
 }
 
-IdentityBackend::IdentityBackend() {
+IdentityBackend::IdentityBackend(std::string api_address) : api_address_(std::move(api_address)) {
   add_entity_routes();
   add_merge_routes();
   add_entity_alias_routes();
@@ -182,6 +182,9 @@ IdentityBackend::IdentityBackend() {
   add_mfa_totp_routes();
   add_mfa_method_routes();
   add_mfa_enforcement_routes();
+  add_oidc_key_routes();
+  add_oidc_role_routes();
+  add_oidc_token_routes();
 }
 
 }  // namespace rekey::engine::identity

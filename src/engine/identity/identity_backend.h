@@ -2,8 +2,10 @@
 // (identity/entity_store.h). One of the pipeline's own backends: it sees mounts and the whole
 // store.
 //
-// Stateless; any thread.
+// Tends to the keys of identity tokens. Stateless; any thread.
 #pragma once
+
+#include <string>
 
 #include "logical/route.h"
 
@@ -16,9 +18,12 @@ inline constexpr size_t kMembersChangedMax = 2000;  // of a group, in one reques
 
 class IdentityBackend final : public logical::Backend {
  public:
-  IdentityBackend();
+  // `api_address` is the server's, for what verifiers of identity tokens ask.
+  explicit IdentityBackend(std::string api_address);
   std::string_view type() const override { return "identity"; }
   const logical::RouteTable& routes() const override { return routes_; }
+  bool tends() const override { return true; }
+  base::Result<bool> tend(logical::Context& context) const override;
 
  private:
   void add_entity_routes();
@@ -30,7 +35,11 @@ class IdentityBackend final : public logical::Backend {
   void add_mfa_totp_routes();
   void add_mfa_method_routes();
   void add_mfa_enforcement_routes();
+  void add_oidc_key_routes();
+  void add_oidc_role_routes();
+  void add_oidc_token_routes();
 
+  const std::string api_address_;
   logical::RouteTable routes_;
 };
 
