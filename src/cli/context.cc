@@ -59,6 +59,9 @@ ApiOptions Context::api_options() const {
   tls.server_name = flags().text("tls-server-name");
   tls.skip_verify = flags().on("tls-skip-verify");
   if (tls.ca_file.empty()) options.ca_pem = console_.setting("CACERT_BYTES").value_or("");
+  for (const char* name : {"HTTP_PROXY", "PROXY_ADDR"}) {  // the later wins, as with vault
+    if (auto proxy = console_.setting(name)) options.net.proxy = std::move(*proxy);
+  }
   if (const auto timeout = console_.setting("CLIENT_TIMEOUT")) {
     if (Result<base::Duration> parsed = base::parse_duration(*timeout)) {
       options.net.total_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(*parsed);

@@ -302,6 +302,46 @@ base::Result<Fields> RouteTable::read_fields(const Match& match, const Json& dat
   return fields;
 }
 
+namespace {
+
+// "[a b c]", in byte order.
+std::string in_brackets(std::vector<std::string_view>& names) {
+  std::ranges::sort(names);
+  std::string text = "[";
+  for (std::string_view name : names) {
+    if (text.size() > 1) text += ' ';
+    text += name;
+  }
+  return text += ']';
+}
+
+}  // namespace
+
+void RouteTable::warn_of_unused(const Match& match, const Json& data,
+                                std::vector<std::string>& warnings) {
+  const base::JsonObject* sent = data.as_object();
+  if (sent == nullptr || match.route->any_input) return;
+  std::vector<std::string_view> unknown;
+  std::vector<std::string_view> replaced;
+  for (const auto& [name, value] : *sent) {
+    const auto field = std::ranges::find(match.route->fields, name, &Field::name);
+    if (field == match.route->fields.end()) {
+      unknown.push_back(name);
+    } else if (field->in_path && !value.is_null()) {
+      replaced.push_back(name);
+    }
+  }
+  if (!unknown.empty()) {
+    warnings.push_back("Endpoint ignored these unrecognized parameters: " + in_brackets(unknown));
+  }
+  if (!replaced.empty()) {
+    warnings.push_back(
+        "Endpoint replaced the value of these parameters with the values captured from the "
+        "endpoint's path: " +
+        in_brackets(replaced));
+  }
+}
+
 base::Result<void> Backend::renew_lease(Context&, const HeldLease&, base::WallTime) const {
   return {};
 }

@@ -67,6 +67,8 @@ struct Route {
   // May have to wait for an outside server and changes nothing there: to_pool() leads to the
   // threads for that, so that a slow one holds up nobody else.
   bool waits = false;
+  // Keeps or uses whatever is sent, beside the fields: nothing of it is unknown.
+  bool any_input = false;
 
   const Handler* handler(Operation operation) const;
 };
@@ -106,10 +108,15 @@ class RouteTable {
   // Success: route is nullptr when nothing matches.
   Match match(std::string_view path) const;
 
-  // Converts what was sent to the route's fields. Unknown members are ignored, as in Vault. The
-  // fields point into `data`.
+  // Converts what was sent to the route's fields. Unknown members are ignored, see
+  // warn_of_unused(). The fields point into `data`.
   // Failure: kInvalid, naming the field, never the value of one that may be secret.
   static base::Result<Fields> read_fields(const Match& match, const base::Json& data);
+
+  // Adds Vault's warnings about members of `data` that had no effect: names that the route doesn't
+  // know, and names that its path has already given. A typing error is seen, not swallowed.
+  static void warn_of_unused(const Match& match, const base::Json& data,
+                             std::vector<std::string>& warnings);
 
   const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }
 

@@ -305,6 +305,10 @@ Result<ClientResponse> HttpClient::State::send_once(const ClientRequest& request
   Receiving receiving;
   receiving.body_bytes_max = options.response_bytes_max;
   Connecting connecting{.may_connect = &options.may_connect};
+  if (!options.proxy.empty()) {
+    curl_easy_setopt(curl, CURLOPT_PROXY, options.proxy.c_str());
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "");  // it was named for just this
+  }
   if (options.may_connect) {
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, on_socket);
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &connecting);

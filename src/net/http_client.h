@@ -30,9 +30,10 @@ struct ClientOptions {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds total_timeout{60'000};
   uint64_t response_bytes_max = 64 << 20;
+  std::string proxy;  // "http://host:3128"; empty: http_proxy, https_proxy and no_proxy decide
   bool follow_one_307 = false;  // Vault's standby answers; method and body are sent again
   // Asked for each address before it is connected to; false: not this one. Empty: any. With it no
-  // proxy of the environment is used: the question would be about the proxy.
+  // proxy is used: the question would be about the proxy.
   std::function<bool(std::string_view address)> may_connect = {};
 };
 

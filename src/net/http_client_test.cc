@@ -59,6 +59,21 @@ TEST_F(HttpClientTest, SendsAnyMethodWithHeadersAndBody) {
   EXPECT_EQ(server->statistics().connections_accepted, 1u);  // it keeps its connection
 }
 
+TEST_F(HttpClientTest, GoesThroughTheProxyThatIsNamed) {
+  ScriptedServer proxy;
+  setenv("no_proxy", "*", 1);
+  HttpClient client({.proxy = "http://" + proxy.address()});
+  const auto answer = client.send(ClientRequest{.url = "http://vault.invalid:8200/describe"});
+  unsetenv("no_proxy");
+  ASSERT_TRUE(answer) << answer.error().describe();  // nobody else answers to that name
+  EXPECT_TRUE(answer->body.contains("Host: vault.invalid:8200")) << answer->body;
+  EXPECT_EQ(proxy->statistics().connections_accepted, 1u);
+
+  HttpClient nobody({.proxy = "http://127.0.0.1:1"});
+  ScriptedServer server;
+  EXPECT_FALSE(nobody.send(ClientRequest{.url = "http://" + server.address() + "/describe"}));
+}
+
 TEST_F(HttpClientTest, HandsUpEveryStatusAsAnAnswer) {
   ScriptedServer server;
   HttpClient client({});

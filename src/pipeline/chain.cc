@@ -392,6 +392,9 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
     if (!granted) return forward(granted);
   }
   call.granted = context.granted;
+  if (!response->says_nothing() && !response->plain) {
+    logical::RouteTable::warn_of_unused(call.match, request.data, response->warnings);
+  }
   // What a second factor is asked for with isn't wrapped: the token will be.
   const bool wants_factor = response->auth && !response->auth->mfa_requirement.empty();
   const bool wrappable = response->status == 0 && !response->wrap && !response->plain &&

@@ -75,6 +75,7 @@ class LmdbStore final : public Store {
   Result<std::unique_ptr<Reader>> open_reader() override;
   void commit(Batch batch, Done done) override;
   std::unique_ptr<Watch> watch(std::string prefix, OnChange on_change) override;
+  void set_witness(CommitWitness* witness) override;
   Health health() const override;
 
   // Writes a backup of the present state to `sink` (lmdb_backup.h reads it), while commits and
@@ -102,8 +103,11 @@ class LmdbStore final : public Store {
   bool take_turn(Turn& turn);
   void run_turn(Turn& turn);
   Result<void> write_turn(Turn& turn);
-  int try_turn(Turn& turn);
+  int try_turn(Turn& turn, Result<void>& refused);
   int apply(MDB_txn* txn, Queued& queued, Revision& revision);
+  int put_rows(MDB_txn* txn, const std::vector<Put>& puts, Revision revision);
+  // Puts what the witness says into `txn`; 0, and an error in `refused` if it refuses the group.
+  int ask_witness(MDB_txn* txn, const Turn& turn, Revision revision, Result<void>& refused);
   int commit_txn(TxnPtr txn, Revision revision, size_t batches);
   Result<void> grow_map();
   std::unexpected<Error> write_failure(int code);
@@ -119,6 +123,9 @@ class LmdbStore final : public Store {
   ReadGate gate_;
   std::atomic<int> backups_ = 0;
   std::atomic<Revision> committed_ = 0;  // the newest that is durable
+
+  std::mutex witness_mutex_;  // held while a transaction is made and committed
+  CommitWitness* witness_ = nullptr;
 
   // After a failed write of its header LMDB also refuses to begin reading. Nobody writes from then
   // on, so the file can be read by its side, without locks.

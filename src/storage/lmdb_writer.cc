@@ -101,16 +101,19 @@ Result<void> LmdbStore::write_turn(Turn& turn) {
                         health_.reason);
     }
   }
+  const std::lock_guard lock(witness_mutex_);
   for (;;) {
-    const int code = try_turn(turn);
-    if (code == 0) return {};
+    Result<void> refused;
+    const int code = try_turn(turn, refused);
+    if (code == 0) return refused;
     if (code != MDB_MAP_FULL) return write_failure(code);
     if (auto grown = grow_map(); !grown) return grown;
   }
 }
 
 // One transaction with all batches of the turn; 0, or the code of LMDB or errno that undid it all.
-int LmdbStore::try_turn(Turn& turn) {
+// Where the witness refused it, its error in `refused`.
+int LmdbStore::try_turn(Turn& turn, Result<void>& refused) {
   MDB_txn* begun = nullptr;
   if (int code = mdb_txn_begin(env_.get(), nullptr, 0, &begun); code != 0) return code;
   TxnPtr txn(begun);
@@ -119,7 +122,37 @@ int LmdbStore::try_turn(Turn& turn) {
   for (Queued& queued : turn) {
     if (int code = apply(txn.get(), queued, revision); code != 0) return code;
   }
-  return revision == before ? 0 : commit_txn(std::move(txn), revision, revision - before);
+  if (revision == before) return 0;
+  if (witness_ == nullptr) return commit_txn(std::move(txn), revision, revision - before);
+  if (int code = ask_witness(txn.get(), turn, revision, refused); code != 0 || !refused)
+    return code;
+  MDB_stat stat{};
+  int code = mdb_stat(txn.get(), databases_.rows, &stat);
+  if (code == 0) code = commit_txn(std::move(txn), revision, revision - before);
+  witness_->after_commit(code == 0, stat.ms_entries);
+  return code;
+}
+
+int LmdbStore::ask_witness(MDB_txn* txn, const Turn& turn, Revision revision,
+                           Result<void>& refused) {
+  CommitWitness::Group group{.before = committed_, .after = revision, .batches = {}};
+  for (const Queued& queued : turn) {
+    const bool writes = !queued.batch.puts.empty() || !queued.batch.deletes.empty();
+    if (queued.outcome && writes) group.batches.push_back(&queued.batch);
+  }
+  auto beside = witness_->before_commit(group);
+  if (!beside) {
+    refused = base::forward(beside);
+    return 0;
+  }
+  const int code = put_rows(txn, *beside, revision);
+  if (code != 0) witness_->after_commit(false, 0);
+  return code;
+}
+
+void LmdbStore::set_witness(CommitWitness* witness) {
+  const std::lock_guard lock(witness_mutex_);
+  witness_ = witness;
 }
 
 // Either writes the whole batch or, if a condition fails, nothing of it. A code other than 0 means
@@ -148,19 +181,24 @@ int LmdbStore::apply(MDB_txn* txn, Queued& queued, Revision& revision) {
 
   revision += 1;
   queued.outcome = revision;
+  if (int code = put_rows(txn, queued.batch.puts, revision); code != 0) return code;
+  for (const std::string& key : queued.batch.deletes) {
+    MDB_val name = to_val(key);
+    const int code = mdb_del(txn, databases_.rows, &name, nullptr);
+    if (code != 0 && code != MDB_NOTFOUND) return code;
+  }
+  return 0;
+}
+
+int LmdbStore::put_rows(MDB_txn* txn, const std::vector<Put>& puts, Revision revision) {
   std::string header;
   base::append_u64(header, revision);
-  for (const Put& put : queued.batch.puts) {
+  for (const Put& put : puts) {
     MDB_val name = to_val(put.key), row{kRowHeaderBytes + put.value.size(), nullptr};
     if (int code = mdb_put(txn, databases_.rows, &name, &row, MDB_RESERVE); code != 0) return code;
     char* at = static_cast<char*>(row.mv_data);
     std::memcpy(at, header.data(), kRowHeaderBytes);
     if (!put.value.empty()) std::memcpy(at + kRowHeaderBytes, put.value.data(), put.value.size());
-  }
-  for (const std::string& key : queued.batch.deletes) {
-    MDB_val name = to_val(key);
-    const int code = mdb_del(txn, databases_.rows, &name, nullptr);
-    if (code != 0 && code != MDB_NOTFOUND) return code;
   }
   return 0;
 }

@@ -185,6 +185,33 @@ void MemoryStore::commit(Batch batch, Done done) {
   committing_ = false;
 }
 
+Result<std::vector<Put>> MemoryStore::ask_witness(const Batch& batch, Revision before) {
+  if (witness_ == nullptr) return std::vector<Put>();
+  return witness_->before_commit({.before = before, .after = before + 1, .batches = {&batch}});
+}
+
+void MemoryStore::set_witness(CommitWitness* witness) {
+  const std::lock_guard lock(witness_mutex_);
+  witness_ = witness;
+}
+
+bool MemoryStore::forget_row(Snapshot& next, std::string_view key) {
+  const Row* row = Tree::find(next.root.get(), key);
+  if (row == nullptr) return false;
+  next.keys -= 1;
+  next.bytes -= row->key.size() + row->value.size();
+  return true;
+}
+
+void MemoryStore::put_row(Snapshot& next, const std::string& key, std::string value) {
+  forget_row(next, key);
+  next.keys += 1;
+  next.bytes += key.size() + value.size();
+  const size_t priority = std::hash<std::string_view>()(key);
+  next.root = Tree::put(
+      next.root, std::make_shared<const Row>(Row{key, std::move(value), next.revision, priority}));
+}
+
 // Runs on one thread at a time; only that thread replaces newest_.
 Result<Revision> MemoryStore::apply(Batch& batch) {
   auto refuse = [this](uint64_t Health::* counter, std::unexpected<Error> error) {
@@ -195,6 +222,7 @@ Result<Revision> MemoryStore::apply(Batch& batch) {
   if (auto checked = check_batch(batch, limits_); !checked) {
     return refuse(&Health::failures, base::forward(checked));
   }
+  const std::lock_guard witness_lock(witness_mutex_);
   Snapshot next = *newest();
   for (const Condition& condition : batch.conditions) {
     const Row* row = Tree::find(next.root.get(), condition.key);
@@ -205,26 +233,16 @@ Result<Revision> MemoryStore::apply(Batch& batch) {
   }
   if (batch.puts.empty() && batch.deletes.empty()) return next.revision;
 
+  auto beside = ask_witness(batch, next.revision);
+  if (!beside) return refuse(&Health::failures, base::forward(beside));
   next.revision += 1;
-  auto forget = [&next](std::string_view key) {
-    const Row* row = Tree::find(next.root.get(), key);
-    if (row == nullptr) return false;
-    next.keys -= 1;
-    next.bytes -= row->key.size() + row->value.size();
-    return true;
-  };
   for (const std::string& key : batch.deletes) {
-    if (forget(key)) next.root = Tree::erase(next.root, key);
+    if (forget_row(next, key)) next.root = Tree::erase(next.root, key);
   }
-  for (Put& put : batch.puts) {
-    forget(put.key);
-    next.keys += 1;
-    next.bytes += put.key.size() + put.value.size();
-    const size_t priority = std::hash<std::string_view>()(put.key);
-    // The key is copied: the watches are told of it below.
-    next.root = Tree::put(next.root, std::make_shared<const Row>(Row{put.key, std::move(put.value),
-                                                                     next.revision, priority}));
-  }
+  // Keys are copied: the watches are told of them below.
+  for (Put& put : batch.puts) put_row(next, put.key, std::move(put.value));
+  for (Put& put : *beside) put_row(next, put.key, std::move(put.value));
+  const uint64_t rows = next.keys;
   const Revision revision = next.revision;
   auto swapped = std::make_shared<const Snapshot>(std::move(next));
   {
@@ -233,6 +251,7 @@ Result<Revision> MemoryStore::apply(Batch& batch) {
     health_.commits += 1;
     health_.batches_per_sync.add(1);
   }
+  if (witness_ != nullptr) witness_->after_commit(true, rows);
   hub_.notify(revision, batch);
   return revision;
 }

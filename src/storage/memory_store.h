@@ -27,6 +27,7 @@ class MemoryStore final : public Store {
   // Whichever thread finds nobody committing does so for all, until the queue is empty.
   void commit(Batch batch, Done done) override;
   std::unique_ptr<Watch> watch(std::string prefix, OnChange on_change) override;
+  void set_witness(CommitWitness* witness) override;
   Health health() const override;
 
  private:
@@ -44,9 +45,15 @@ class MemoryStore final : public Store {
 
   SnapshotPtr newest() const;
   Result<Revision> apply(Batch& batch);
+  // What the witness puts beside `batch`, if there is one.
+  Result<std::vector<Put>> ask_witness(const Batch& batch, Revision before);
+  static bool forget_row(Snapshot& next, std::string_view key);
+  static void put_row(Snapshot& next, const std::string& key, std::string value);
 
   const Limits limits_;
   WatchHub hub_;
+  std::mutex witness_mutex_;  // held while a batch is applied
+  CommitWitness* witness_ = nullptr;
   mutable std::mutex mutex_;  // guards all below; never held while a callback runs
   SnapshotPtr newest_;
   std::deque<Queued> queue_;

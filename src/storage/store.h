@@ -146,6 +146,28 @@ class Watch {
   virtual ~Watch() = default;
 };
 
+// Sees what is about to be committed and puts rows of its own beside it, in the same transaction:
+// by this the barrier knows which value of each row is the present one. Called on the thread that
+// writes, one group at a time; a group is what one transaction (in LMDB one sync) commits together.
+class CommitWitness {
+ public:
+  virtual ~CommitWitness() = default;
+
+  struct Group {
+    Revision before = 0;                // of the store without this group
+    Revision after = 0;                 // and with it
+    std::vector<const Batch*> batches;  // those that write and whose conditions hold, in order
+  };
+  // What is to be put in addition, at revision `after`; nobody who watches is told of these rows.
+  // On an error the whole group fails with it. Must not touch what the batches touch.
+  virtual Result<std::vector<Put>> before_commit(const Group& group) = 0;
+
+  // Once after each before_commit() that succeeded, before anyone else is told: whether the group
+  // is there, and how many rows the store has then. A group whose outcome is unknown counts as not
+  // committed: no reader of this process sees it.
+  virtual void after_commit(bool committed, uint64_t rows) = 0;
+};
+
 class Store {
  public:
   using Done = std::function<void(Result<Revision>)>;
@@ -181,6 +203,10 @@ class Store {
   // told of a commit can rely on every watcher in this process having seen it. Same rules as
   // `done`.
   virtual std::unique_ptr<Watch> watch(std::string prefix, OnChange on_change) = 0;
+
+  // Null for none. Returns when the one before isn't being called and won't be any more; it and the
+  // new one stay the caller's. Not from a callback.
+  virtual void set_witness(CommitWitness* witness) = 0;
 
   virtual Health health() const = 0;
 };

@@ -73,7 +73,8 @@ void SystemBackend::add_wrapping_routes() {
                              "The wrapping token; the request's own if not given."};
   routes_.add({.pattern = "wrapping/wrap",
                .handlers = {{Operation::kUpdate, wrap}},
-               .synopsis = "Wraps any data; needs X-Vault-Wrap-TTL."});
+               .synopsis = "Wraps any data; needs X-Vault-Wrap-TTL.",
+               .any_input = true});
   routes_.add({.pattern = "wrapping/lookup",
                .fields = {token},
                .handlers = {{Operation::kRead, lookup}, {Operation::kUpdate, lookup}},

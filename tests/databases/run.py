@@ -80,7 +80,7 @@ class Suite:
 
     def configure(self):
         self.must("POST", "sys/mounts/database", {"type": "database"})
-        good = self.database.config() | {"allowed_roles": "app,short,fixed,slow,broken"}
+        good = self.database.config() | {"allowed_roles": "app,short,fixed,timed,slow,broken"}
         wrong = self.refused(400, "POST", "database/config/db", good | {"password": "wrong"})
         assert wrong.startswith("error creating database object: error verifying connection"), wrong
         assert "wrong" not in wrong.replace("verifying", ""), wrong
@@ -324,6 +324,65 @@ class Suite:
         assert not self.database.login("fixed1", second["password"])
         self.must("DELETE", "database/static-roles/fixed")
 
+    def now(self):
+        return time.time() + self.rekey.offset_seconds
+
+    def fixed_password(self, role):
+        return self.must("GET", f"database/static-creds/{role}")["data"]["password"]
+
+    def by_schedule(self):
+        """A user whose password changes as cron says, in UTC; Rekey's clock is moved."""
+        self.database.make_fixed_user("fixed2", "before")
+        role = {"db_name": "db", "username": "fixed2"}
+        path, daily = "database/static-roles/timed", {"rotation_schedule": "30 4 * * *"}
+        self.refused(400, "POST", path, role | daily | {"rotation_period": "24h"})
+        self.refused(400, "POST", path, role | daily | {"rotation_window": "1m"})
+        self.refused(400, "POST", path, role | {"rotation_schedule": "61 4 * * *"})
+        self.refused(400, "POST", path, role | {"rotation_schedule": "0 0 30 2 *"})
+        assert self.database.login("fixed2", "before"), "what was refused changed nothing"
+        self.must("POST", path, role | daily | {"rotation_window": "2h"})
+        assert not self.database.login("fixed2", "before")
+        shown = self.must("GET", path)["data"]
+        assert shown["rotation_schedule"] == daily["rotation_schedule"], shown
+        assert shown["rotation_window"] == 7200, shown
+        first = self.must("GET", "database/static-creds/timed")["data"]
+        until = (4 * 3600 + 30 * 60 - self.now()) % 86400
+        assert abs(first["ttl"] - until) < 5 and first["rotation_schedule"] == "30 4 * * *", first
+        self.rekey.advance(int(until) - 20)
+        time.sleep(0.5)
+        assert self.fixed_password("timed") == first["password"], "it isn't time yet"
+        assert self.database.login("fixed2", first["password"])
+        self.rekey.advance(30)
+        wait_until("it is time", lambda: self.fixed_password("timed") != first["password"])
+        second = self.must("GET", "database/static-creds/timed")["data"]
+        assert self.database.login("fixed2", second["password"])
+        assert not self.database.login("fixed2", first["password"])
+        assert 86300 < second["ttl"] <= 86400, second
+
+    def a_rotation_that_waits(self):
+        """Due while the database is down: tried until it is there, and what is read works."""
+        before = self.fixed_password("timed")
+        self.database.stop()
+        self.rekey.advance(86400)
+        time.sleep(1)
+        self.database.start()
+        self.rekey.advance(60)
+        wait_until("it is made up for", lambda: self.fixed_password("timed") != before)
+        assert self.database.login("fixed2", self.fixed_password("timed"))
+        assert not self.database.login("fixed2", before)
+        self.must("DELETE", "database/static-roles/timed")
+        assert self.call("GET", "database/static-creds/timed")[0] == 400
+
+    def reset(self):
+        """Closes the connections that are kept; the next use opens another."""
+        answer = self.creds()
+        assert self.database.sessions(servers.MANAGER) > 0
+        self.must("POST", "database/reset/db")
+        wait_until("none is open", lambda: self.database.sessions(servers.MANAGER) == 0)
+        self.must("PUT", "sys/leases/revoke", {"lease_id": answer["lease_id"], "sync": True})
+        assert not self.works(answer)
+        self.refused(400, "POST", "database/reset/none")
+
     def restarted(self):
         answer = self.creds()
         self.rekey.restart()
@@ -349,7 +408,8 @@ STEPS = [
     Suite.capped_at_the_role, Suite.expired, Suite.by_prefix, Suite.with_its_token,
     Suite.with_its_parent_token, Suite.of_a_batch_token, Suite.broken_statements,
     Suite.killed_in_between, Suite.a_database_that_is_down, Suite.given_up_and_tried_again,
-    Suite.forgotten, Suite.fixed_user, Suite.restarted, Suite.rotated_root, Suite.unmounted,
+    Suite.forgotten, Suite.fixed_user, Suite.by_schedule, Suite.a_rotation_that_waits, Suite.reset,
+    Suite.restarted, Suite.rotated_root, Suite.unmounted,
     Suite.the_record_has_no_password,
 ]  # fmt: skip
 

@@ -30,7 +30,7 @@ def newest(pattern):
 
 
 class Database:
-    user = ""
+    user, password_variable, question, refusals = "", "", "SELECT 1", ()
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix=f"{self.user}-test-")
@@ -97,6 +97,26 @@ class Database:
         self.stop(signal.SIGQUIT if self.user == "postgres" else signal.SIGTERM)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def for_a_client(self):
+        """What another program needs to use it: tests/clients. Its login works where the command
+        ends with 0 and prints none of the words of a refusal."""
+        return {
+            "config": self.config(),
+            "creation": self.creation,
+            "login": self.as_client("NAME", self.question),
+            "password_variable": self.password_variable,
+            "refusals": list(self.refusals),
+        }
+
+    def query(self, name, password, text):
+        return self.client(self.as_client(name, text), self.password_variable, password)
+
+    def login(self, name, password):
+        done = self.query(name, password, self.question)
+        return done.returncode == 0 and not any(
+            word in done.stdout + done.stderr for word in self.refusals
+        )
+
     def client(self, command, password_variable="", password="", text=None):
         env = {"PATH": os.environ["PATH"], "HOME": self.folder, "LC_ALL": "C"}
         if password_variable:
@@ -114,7 +134,7 @@ class Database:
 
 class Postgres(Database):
     user, root_name = "postgres", "postgres"
-    plugin = "postgresql-database-plugin"
+    plugin, password_variable = "postgresql-database-plugin", "PGPASSWORD"
 
     def __init__(self):
         super().__init__()
@@ -138,17 +158,12 @@ class Postgres(Database):
             "-c", "ssl=on", "-c", f"ssl_cert_file={self.cert}", "-c", f"ssl_key_file={self.key}",
         ]  # fmt: skip
 
-    def psql(self, name):
+    def as_client(self, name, text):
         return [
             "psql", "-X", "-At", "-w",
             f"host=127.0.0.1 port={self.port} user={name} dbname=postgres connect_timeout=5",
+            "-c", text,
         ]  # fmt: skip
-
-    def query(self, name, password, text):
-        return self.client(self.psql(name) + ["-c", text], "PGPASSWORD", password)
-
-    def login(self, name, password):
-        return self.query(name, password, "SELECT 1").returncode == 0
 
     def admin(self, text):
         done = self.query(self.root_name, self.root_password, text)
@@ -158,6 +173,9 @@ class Postgres(Database):
 
     def users(self):
         return self.admin("SELECT rolname FROM pg_roles WHERE rolname LIKE 'v-%'").split()
+
+    def sessions(self, name):
+        return int(self.admin(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{name}'"))
 
     def make_manager(self):
         quoted = MANAGER_PASSWORD.replace("'", "''")
@@ -188,7 +206,7 @@ class Postgres(Database):
 
 class MariaDb(Database):
     user, root_name = "mysql", "tester"
-    plugin = "mysql-database-plugin"
+    plugin, password_variable = "mysql-database-plugin", "MYSQL_PWD"
 
     def __init__(self):
         super().__init__()
@@ -220,17 +238,11 @@ class MariaDb(Database):
             f"--ssl-cert={self.cert}", f"--ssl-key={self.key}", "--innodb-log-file-size=8M",
         ]  # fmt: skip
 
-    def query(self, name, password, text):
-        return self.client(
-            [
-                "mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", str(self.port), "-u", name,
-                "--connect-timeout=5", "-N", "-B", "-e", text,
-            ],
-            "MYSQL_PWD", password,
-        )  # fmt: skip
-
-    def login(self, name, password):
-        return self.query(name, password, "SELECT 1").returncode == 0
+    def as_client(self, name, text):
+        return [
+            "mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", str(self.port), "-u", name,
+            "--connect-timeout=5", "-N", "-B", "-e", text,
+        ]  # fmt: skip
 
     def admin(self, text):
         done = self.query(self.root_name, self.root_password, text)
@@ -240,6 +252,13 @@ class MariaDb(Database):
 
     def users(self):
         return self.admin("SELECT user FROM mysql.user WHERE user LIKE 'v-%'").split()
+
+    def sessions(self, name):
+        return int(
+            self.admin(
+                f"SELECT count(*) FROM information_schema.processlist WHERE user = '{name}'"
+            )
+        )
 
     def make_manager(self):
         quoted = MANAGER_PASSWORD.replace("'", "''")
@@ -268,7 +287,8 @@ class MariaDb(Database):
 
 class Redis(Database):
     user, root_name = "redis", "default"
-    plugin = "redis-database-plugin"
+    plugin, password_variable = "redis-database-plugin", "REDISCLI_AUTH"
+    question, refusals = "GET nothing", ("WRONGPASS", "NOAUTH", "NOPERM", "refused", "AUTH failed")
 
     def __init__(self):
         super().__init__()
@@ -279,6 +299,9 @@ class Redis(Database):
         if self.as_user:
             entry = pwd.getpwnam(self.user)
             os.chown(f"{self.folder}/users.acl", entry.pw_uid, entry.pw_gid)
+
+    def sessions(self, name):
+        return self.admin("CLIENT LIST").count(f" user={name} ")
 
     def make_manager(self):
         pass  # it stands in the file
@@ -291,21 +314,11 @@ class Redis(Database):
             "--tls-ca-cert-file", self.cert,
         ]  # fmt: skip
 
-    def query(self, name, password, text):
-        return self.client(
-            [
-                "redis-cli", "-h", "127.0.0.1", "-p", str(self.port), "--tls", "--cacert",
-                self.cert, "--user", name, "--no-auth-warning", *text.split(),
-            ],
-            "REDISCLI_AUTH", password,
-        )  # fmt: skip
-
-    def login(self, name, password):
-        done = self.query(name, password, "GET nothing")
-        return done.returncode == 0 and not any(
-            word in done.stdout + done.stderr
-            for word in ("WRONGPASS", "NOAUTH", "refused", "AUTH failed", "NOPERM")
-        )
+    def as_client(self, name, text):
+        return [
+            "redis-cli", "-h", "127.0.0.1", "-p", str(self.port), "--tls", "--cacert",
+            self.cert, "--user", name, "--no-auth-warning", *text.split(),
+        ]  # fmt: skip
 
     def admin(self, text):
         return self.query(self.root_name, self.root_password, text).stdout.strip()

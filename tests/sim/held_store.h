@@ -30,6 +30,7 @@ class HeldStore final : public storage::Store {
   std::unique_ptr<storage::Watch> watch(std::string prefix, OnChange on_change) override {
     return below_.watch(std::move(prefix), std::move(on_change));
   }
+  void set_witness(storage::CommitWitness* witness) override { below_.set_witness(witness); }
   storage::Health health() const override { return below_.health(); }
 
  private:

@@ -85,7 +85,8 @@ Engine::Engine() {
                             {Operation::kDelete, erase},
                             {Operation::kList, list}},
                .synopsis = "Values that only this token can see and that end with it.",
-               .exists = exists});
+               .exists = exists,
+               .any_input = true});
 }
 
 }  // namespace rekey::engine::cubbyhole

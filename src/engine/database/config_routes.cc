@@ -234,7 +234,8 @@ void DatabaseEngine::add_config_routes() {
          if (!found) return forward(found);
          return found->has_value();
        },
-       .outside = true});
+       .outside = true,
+       .any_input = true});
   routes_.add({.pattern = "reset/{name}",
                .handlers = {{Operation::kUpdate,
                              [this](Context& c) -> Result<Response> {

@@ -112,6 +112,7 @@ Result<Schedule> Schedule::parse(std::string_view given) {
   if (!read_field(fields[4], {0, 7, kDayNames}, schedule.weekdays_)) return wrong("day of week");
   schedule.any_day_ = fields[2].starts_with('*');
   schedule.any_weekday_ = fields[4].starts_with('*');
+  if (!schedule.next(base::WallTime())) return wrong("there is no such day");  // 30 February
   return schedule;
 }
 

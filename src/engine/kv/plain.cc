@@ -102,7 +102,8 @@ PlainEngine::PlainEngine() {
                .synopsis = "Keeps one JSON object at a path, without versions.",
                .description = "Write any fields; read them back as they were. What is overwritten "
                               "or deleted is gone.",
-               .exists = exists});
+               .exists = exists,
+               .any_input = true});
 }
 
 }  // namespace rekey::engine::kv

@@ -371,7 +371,8 @@ VersionedEngine::VersionedEngine() {
                             {Operation::kDelete, wrong_path("delete")},
                             {Operation::kList, wrong_path("list")}},
                .synopsis = "Keeps secrets with their earlier versions, under data/ and metadata/.",
-               .hidden = true});
+               .hidden = true,
+               .any_input = true});
 }
 
 }  // namespace rekey::engine::kv

@@ -236,6 +236,8 @@ Result<bool> key_exists(Context& context) {
 }
 
 const Field kContextField{"context", FieldType::kString, "Base64: of a derived key."};
+const Field kNonceField{"nonce", FieldType::kString,
+                        "Of keys of Vault before 0.6.2; has no effect."};
 const Field kAssociatedField{"associated_data", FieldType::kString,
                              "Base64: authenticated with the text, of AES-GCM and ChaCha20."};
 const Field kBatchField{"batch_input", FieldType::kAny, "A list of objects with these fields."};
@@ -255,24 +257,26 @@ void Engine::add_encrypt_routes() {
                   kVersionField,
                   kBatchField,
                   kPartialField,
+                  kNonceField,
                   {"type", FieldType::kString, "Of the key, where this makes it."},
                   {"convergent_encryption", FieldType::kBoolean, "Of the key that this makes."}},
        .handlers = {{Operation::kUpdate, encrypt_items}},
        .synopsis = "Encrypts with a key.",
        .exists = key_exists});
-  routes_.add(
-      {.pattern = "decrypt/{name}",
-       .fields = {kCiphertextField, kContextField, kAssociatedField, kBatchField, kPartialField},
-       .handlers = {{Operation::kUpdate, decrypt_items}},
-       .synopsis = "Decrypts with a key."});
-  routes_.add(
-      {.pattern = "rewrap/{name}",
-       .fields = {kCiphertextField, kContextField, kAssociatedField, kVersionField, kBatchField},
-       .handlers = {{Operation::kUpdate, rewrap_items}},
-       .synopsis = "Encrypts again, with the newest version, without showing the text."});
+  routes_.add({.pattern = "decrypt/{name}",
+               .fields = {kCiphertextField, kContextField, kAssociatedField, kNonceField,
+                          kBatchField, kPartialField},
+               .handlers = {{Operation::kUpdate, decrypt_items}},
+               .synopsis = "Decrypts with a key."});
+  routes_.add({.pattern = "rewrap/{name}",
+               .fields = {kCiphertextField, kContextField, kAssociatedField, kNonceField,
+                          kVersionField, kBatchField},
+               .handlers = {{Operation::kUpdate, rewrap_items}},
+               .synopsis = "Encrypts again, with the newest version, without showing the text."});
   routes_.add({.pattern = "datakey/{plaintext}/{name}",
                .fields = {{"bits", FieldType::kInteger, "128, 256 (default) or 512."},
                           kContextField,
+                          kNonceField,
                           kAssociatedField,
                           kVersionField},
                .handlers = {{Operation::kUpdate, data_key}},

@@ -71,6 +71,7 @@ class FaultStore final : public Store {
   std::unique_ptr<Watch> watch(std::string prefix, OnChange on_change) override {
     return below_.watch(std::move(prefix), std::move(on_change));
   }
+  void set_witness(CommitWitness* witness) override { below_.set_witness(witness); }
   Health health() const override;
 
  private:

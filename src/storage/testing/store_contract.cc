@@ -392,5 +392,91 @@ TEST_P(StoreContract, ConcurrentWritersLoseNothingAndReadersSeeWholeBatches) {
   EXPECT_EQ(row("left"), "160@161");
 }
 
+// Keeps one row that says which keys every group touched, as the barrier's ledger does.
+class Noting final : public CommitWitness {
+ public:
+  Result<std::vector<Put>> before_commit(const Group& group) override {
+    EXPECT_FALSE(pending_);
+    if (refusing_) return base::fail(ErrorKind::kSealed, "not now");
+    pending_ = true;
+    before_ = group.before, after_ = group.after;
+    EXPECT_EQ(group.after - group.before, group.batches.size());
+    std::string text = std::to_string(group.before) + ">" + std::to_string(group.after) + ":";
+    for (const Batch* batch : group.batches) {
+      for (const Put& put : batch->puts) text += " " + put.key + "=" + put.value;
+      for (const std::string& key : batch->deletes) text += " -" + key;
+    }
+    return std::vector<Put>{{"note/last", text}, {"note/" + std::to_string(group.after), text}};
+  }
+  void after_commit(bool committed, uint64_t rows) override {
+    EXPECT_TRUE(pending_);
+    pending_ = false;
+    if (!committed) return;
+    EXPECT_EQ(before_, seen_);
+    seen_ = after_;
+    rows_ = rows;
+    groups_ += 1;
+  }
+
+  std::atomic<bool> refusing_ = false;
+  bool pending_ = false;
+  Revision before_ = 0, after_ = 0, seen_ = 0;
+  uint64_t rows_ = 0;
+  int groups_ = 0;
+};
+
+TEST_P(StoreContract, WitnessPutsItsRowsIntoTheSameTransaction) {
+  Noting witness;
+  store().set_witness(&witness);
+  EXPECT_EQ(put("a", "1"), 1u);
+  EXPECT_EQ(row("note/last"), "0>1: a=1@1");
+  EXPECT_EQ(witness.rows_, 3u);
+  EXPECT_EQ(store().commit_and_wait({.puts = {{"b", "2"}}, .deletes = {"a"}}).value(), 2u);
+  EXPECT_EQ(row("note/last"), "1>2: b=2 -a@2");
+  EXPECT_EQ(witness.rows_, 4u);
+  EXPECT_EQ(store().health().keys, 4u);
+  // What writes nothing, or is refused, is no group.
+  EXPECT_EQ(store().commit_and_wait({.conditions = {{"b", 2}}}).value(), 2u);
+  EXPECT_EQ(refused({.conditions = {{"b", 1}}, .puts = {{"b", "x"}}}), ErrorKind::kConflict);
+  EXPECT_EQ(witness.groups_, 2);
+  EXPECT_EQ(row("note/last"), "1>2: b=2 -a@2");
+  store().set_witness(nullptr);
+  EXPECT_EQ(put("c", "3"), 3u);
+  EXPECT_EQ(witness.groups_, 2);
+}
+
+TEST_P(StoreContract, WhatTheWitnessRefusesIsNotCommitted) {
+  Noting witness;
+  store().set_witness(&witness);
+  put("a", "1");
+  witness.refusing_ = true;
+  EXPECT_EQ(refused({.puts = {{"a", "2"}}}), ErrorKind::kSealed);
+  EXPECT_EQ(row("a"), "1@1");
+  EXPECT_TRUE(store().health().writable);
+  witness.refusing_ = false;
+  EXPECT_EQ(put("a", "3"), 2u);
+  EXPECT_EQ(row("note/last"), "1>2: a=3@2");
+  store().set_witness(nullptr);
+}
+
+TEST_P(StoreContract, WitnessSeesEveryWriteOnceAndInOrder) {
+  Noting witness;
+  store().set_witness(&witness);
+  std::atomic<int> watched = 0;
+  const auto watch = store().watch("note/", [&](Revision, const auto&) { watched += 1; });
+  {
+    std::vector<std::jthread> writers;
+    for (int i = 0; i < 4; ++i) {
+      writers.emplace_back([this, i] {
+        for (int n = 0; n < 50; ++n) put("k" + std::to_string(i), std::to_string(n));
+      });
+    }
+  }
+  store().set_witness(nullptr);  // waits: what follows is read without a lock
+  EXPECT_EQ(witness.seen_, 200u);
+  EXPECT_EQ(witness.rows_, static_cast<uint64_t>(4 + 1 + witness.groups_));
+  EXPECT_EQ(watched, 0);
+}
+
 }  // namespace
 }  // namespace rekey::storage
