@@ -20,6 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 
@@ -49,13 +50,54 @@ class Counts:
             self.passed += 1
 
 
-def build(preset):
-    cache = TOP / "build" / preset / "CMakeCache.txt"
-    environment = dict(os.environ)
-    if cache.exists() and "GTest_DIR:PATH=GTest_DIR-NOTFOUND" in cache.read_text():
-        environment["REKEY_CMAKE_ARGS"] = "-UGTest_DIR"  # ./run built before GoogleTest was there
-    done = subprocess.run([TOP / "tools/build", preset], env=environment, check=False)
-    return done.returncode == 0
+class Builds:
+    """Builds presets in order. While tests run, which wait a lot, the next preset is built beside
+    them, at low priority and silently."""
+
+    def __init__(self, presets):
+        self.waiting = list(dict.fromkeys(presets))
+        self.ahead = None  # (preset, process, its output)
+        self.done = {}     # preset -> whether it could be built
+
+    @staticmethod
+    def start(preset, nice, output):
+        cache = TOP / "build" / preset / "CMakeCache.txt"
+        environment = dict(os.environ)
+        if cache.exists() and "GTest_DIR:PATH=GTest_DIR-NOTFOUND" in cache.read_text():
+            environment["REKEY_CMAKE_ARGS"] = "-UGTest_DIR"  # ./run built before GoogleTest was there
+        return subprocess.Popen(["nice", "-n", str(nice), TOP / "tools/build", preset],
+                                env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                                stderr=subprocess.STDOUT if output else None)
+
+    def begin_next(self):
+        if self.ahead is None and self.waiting:
+            preset = self.waiting.pop(0)
+            log = tempfile.TemporaryFile()
+            self.ahead = (preset, self.start(preset, 10, log), log)
+
+    def finish(self, preset):
+        """Whether it is built; waits for it, and shows the progress of what wasn't begun yet."""
+        if preset in self.done:
+            return self.done[preset]
+        begun = time.monotonic()
+        while self.ahead is not None and preset not in self.done:
+            ahead, process, log = self.ahead
+            if process.poll() is None:
+                print(f"  waiting for the {ahead} build, which began beside the tests", flush=True)
+            self.done[ahead] = process.wait() == 0
+            log.seek(0)
+            if not self.done[ahead]:
+                print(log.read().decode(errors="replace"), flush=True)
+            self.ahead = None
+        if preset not in self.done:
+            self.waiting.remove(preset)
+            self.done[preset] = self.start(preset, 0, None).wait() == 0
+        print(f"  {preset} build: {minutes(time.monotonic() - begun)}", flush=True)
+        return self.done[preset]
+
+    def stop(self):
+        if self.ahead is not None:
+            self.ahead[1].terminate()
 
 
 def ctest(stage, preset, select, counts):
@@ -130,6 +172,20 @@ def minutes(seconds):
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
+def run_stages(names, builds, counts):
+    for name in names:
+        begun = time.monotonic()
+        preset, action = STAGES[name]
+        print(f"== {name}", flush=True)
+        first = preset not in builds.done
+        if builds.finish(preset):
+            builds.begin_next()
+            action(counts)
+        elif first:
+            counts.add(f"build {preset}", "fail")
+        print(f"== {name}: {minutes(time.monotonic() - begun)}", flush=True)
+
+
 def main(arguments):
     if {"-h", "--help"}.intersection(arguments):
         print(__doc__.strip())
@@ -137,19 +193,12 @@ def main(arguments):
     if unknown := [name for name in arguments if name not in STAGES]:
         print(f"no stage {unknown[0]}; there are: {' '.join(STAGES)}", file=sys.stderr)
         return 2
-    counts, built, started = Counts(), {}, time.monotonic()
-    for name in arguments or STAGES:
-        begun = time.monotonic()
-        preset, action = STAGES[name]
-        print(f"== {name}", flush=True)
-        if preset not in built:
-            built[preset] = build(preset)
-            print(f"  {preset} build: {minutes(time.monotonic() - begun)}", flush=True)
-            if not built[preset]:
-                counts.add(f"build {preset}", "fail")
-        if built[preset]:
-            action(counts)
-        print(f"== {name}: {minutes(time.monotonic() - begun)}", flush=True)
+    counts, started = Counts(), time.monotonic()
+    builds = Builds(STAGES[name][0] for name in arguments or STAGES)
+    try:
+        run_stages(arguments or STAGES, builds, counts)
+    finally:
+        builds.stop()
     for name in counts.names:
         print(f"failed: {name}")
     skipped = f", {counts.skipped} skipped" if counts.skipped else ""
