@@ -32,14 +32,19 @@ std::string partials_path(const std::string& full_tile_path);
 // How many hashes tile `index` of `level` has in a tree of `size` entries.
 uint64_t tile_width(unsigned level, uint64_t index, uint64_t size);
 
+// The length of the entry that `at` begins with, which two bytes, big-endian, say in front of it.
+inline size_t entry_size(std::string_view at) {
+  return static_cast<size_t>(static_cast<unsigned char>(at[0])) << 8 |
+         static_cast<unsigned char>(at[1]);
+}
+
 // Calls visit(entry) for each entry of a bundle; false unless the bytes are exactly `count`
 // entries, each of at least one byte. Stops early, and is true, when visit returns false.
 template <class Visit>
 bool visit_bundle(std::string_view bytes, uint64_t count, Visit visit) {
   for (uint64_t i = 0; i < count; ++i) {
     if (bytes.size() < 2) return false;
-    const size_t size =
-        static_cast<unsigned char>(bytes[0]) << 8 | static_cast<unsigned char>(bytes[1]);
+    const size_t size = entry_size(bytes);
     if (size == 0 || bytes.size() - 2 < size) return false;
     if (!visit(bytes.substr(2, size))) return true;
     bytes.remove_prefix(2 + size);
