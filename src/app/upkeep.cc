@@ -1,6 +1,7 @@
 #include "app/upkeep.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/thread.h"
 #include "identity/token_store.h"
@@ -39,6 +40,8 @@ void Upkeep::turn() {
   if (parts_.barrier.keyring() != before) (void)parts_.keeper.reload_keyring();
   advance_epoch();
   count_tokens();
+  watch_ledger();
+  scrub();
   using storage::Reader, barrier::Txn;
   const base::WallTime now = parts_.clock.wall();
   sweep("expired tokens",
@@ -91,6 +94,45 @@ void Upkeep::count_tokens() {
   token_count_.store(counted_, std::memory_order_relaxed);
   counted_ = 0;
   counted_up_to_.clear();
+}
+
+// Whether rows are missing, or there are some that nobody wrote, is known with every commit: the
+// store says how many it has.
+void Upkeep::watch_ledger() {
+  const int64_t missing = parts_.barrier.ledger_status().missing;
+  if (missing != std::exchange(missing_, missing) && missing != 0) {
+    parts_.log.error("app", "ALARM: the store has not as many rows as were written",
+                     {{"missing", std::to_string(missing)}});
+  }
+}
+
+// Rows that nobody reads are looked at too, once a day, slowly.
+void Upkeep::scrub() {
+  const auto keyring = parts_.barrier.keyring();
+  if (keyring == nullptr || keyring->ledger() == nullptr) return;
+  const base::Duration now = parts_.clock.monotonic();
+  if (scrubbed_.count() != 0 && now - scrubbed_ < kScrubInterval) return;
+  auto more = scrub_once(*keyring);
+  if (!more || *more) return;
+  scrubbed_up_to_.clear();
+  scrubbed_ = now;
+  scrub_alarms_ = 0;
+}
+
+base::Result<bool> Upkeep::scrub_once(const barrier::Keyring& keyring) {
+  auto reader = parts_.store.open_reader();
+  if (!reader) return forward(reader);
+  auto keys = (*reader)->scan("", scrubbed_up_to_, kScrubbedRows);
+  if (!keys) return forward(keys);
+  for (const std::string& key : *keys) {
+    auto row = barrier::row_revision(**reader, keyring, key);
+    if (row || row.error().kind() != base::ErrorKind::kCorrupt) continue;
+    if (++scrub_alarms_ > kScrubAlarmsMax) continue;
+    parts_.log.error("app", "ALARM: a row of the store was changed behind the server's back",
+                     {{"error", row.error().describe()}});
+  }
+  if (!keys->empty()) scrubbed_up_to_ = keys->back();
+  return keys->size() == kScrubbedRows;
 }
 
 // One commit's worth. True when there is more to do.

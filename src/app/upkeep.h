@@ -1,6 +1,7 @@
 // Upkeep: what an unsealed server does by itself every second: pays for encryptions, rotates the
-// key when due, removes tokens that are expired or revoked (leases: pipeline/removal.h). Everything
-// here only removes what is already void, so a missed turn changes nothing a client could see.
+// key when due, removes tokens that are expired or revoked (leases: pipeline/removal.h), compares
+// rows with the barrier's ledger, a few a turn. Everything here only removes what is already void,
+// so a missed turn changes nothing a client could see.
 #pragma once
 
 #include <atomic>
@@ -21,9 +22,12 @@ namespace rekey::app {
 constexpr std::chrono::milliseconds kUpkeepInterval{1000};
 // A store that is put back from a copy older than this is detected, whoever did it.
 constexpr std::chrono::seconds kEpochInterval{60};
-constexpr size_t kSweepRows = 250;       // tokens removed in one commit
-constexpr int kSweepsInARow = 40;        // commits of one turn
-constexpr size_t kCountedRows = 20'000;  // tokens counted in one turn, for sys/metrics
+constexpr size_t kSweepRows = 250;                // tokens removed in one commit
+constexpr int kSweepsInARow = 40;                 // commits of one turn
+constexpr size_t kScrubbedRows = 5'000;           // rows compared with the ledger in one turn
+constexpr std::chrono::hours kScrubInterval{24};  // from the end of a round to the next
+constexpr size_t kScrubAlarmsMax = 20;            // rows named in the log in one round
+constexpr size_t kCountedRows = 20'000;           // tokens counted in one turn, for sys/metrics
 
 struct UpkeepParts {
   storage::Store& store;
@@ -51,6 +55,9 @@ class Upkeep {
   base::Result<bool> sweep_once(const Step& step);
   void count_tokens();
   void advance_epoch();
+  void scrub();
+  base::Result<bool> scrub_once(const barrier::Keyring& keyring);
+  void watch_ledger();
 
   UpkeepParts parts_;
   std::mutex mutex_;
@@ -60,6 +67,10 @@ class Upkeep {
   uint64_t commits_at_epoch_ = UINT64_MAX;  // at first: unsealing may not have raised it
   std::string counted_up_to_;               // key of the last token that was counted in this round
   uint64_t counted_ = 0;
+  std::string scrubbed_up_to_;  // key of the last row of this round
+  base::Duration scrubbed_{};   // when the last round ended; 0: none did
+  size_t scrub_alarms_ = 0;     // of this round
+  int64_t missing_ = 0;         // rows, when it was last looked at
   std::atomic<uint64_t> token_count_{0};
   std::thread thread_;
 };

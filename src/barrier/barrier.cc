@@ -16,6 +16,7 @@ using base::SecretBytes;
 namespace {
 
 constexpr uint8_t kRecoveryVersion = 1;
+constexpr std::string_view kLedgerPurpose = "ledger";
 
 std::unexpected<base::Error> sealed_error(
     std::source_location where = std::source_location::current()) {
@@ -56,12 +57,20 @@ base::Result<Recovery> parse_recovery(std::string_view row) {
                   .digest = std::string(digest)};
 }
 
-base::Result<uint64_t> parse_epoch(std::string_view row) {
+struct Epoch {
+  uint64_t number = 0;
+  bool dated = false;  // the store has a ledger; one without was taken away
+};
+
+base::Result<Epoch> parse_epoch(std::string_view row) {
   base::ByteReader reader(row);
-  uint64_t epoch = 0;
-  if (!reader.u64(epoch) || !reader.done()) {
+  Epoch epoch;
+  uint8_t flag = 0;
+  if (!reader.u64(epoch.number) || (!reader.done() && !reader.u8(flag)) || !reader.done() ||
+      flag > 1) {
     return base::fail(ErrorKind::kCorrupt, "the epoch can't be read");
   }
+  epoch.dated = flag == 1;
   return epoch;
 }
 
@@ -75,10 +84,46 @@ storage::Condition condition(std::string_view key, storage::Revision revision) {
 
 }  // namespace
 
-Barrier::Barrier(storage::Store& store, base::Random& random, const base::Clock& clock)
-    : store_(store), random_(random), clock_(clock) {}
+// Between the store's writing and the ledger of the keyring that is in force.
+class Barrier::Witness final : public storage::CommitWitness {
+ public:
+  explicit Witness(base::Random& random) : random_(random) {}
 
-Barrier::~Barrier() = default;
+  // From now on commits are taken, with this keyring's ledger; with null they are refused.
+  void arm(std::shared_ptr<const Keyring> keyring) {
+    const std::lock_guard lock(mutex_);
+    keyring_.swap(keyring);
+  }
+
+  base::Result<std::vector<storage::Put>> before_commit(const Group& group) override {
+    std::shared_ptr<const Keyring> keyring;
+    {
+      const std::lock_guard lock(mutex_);
+      keyring = keyring_;
+    }
+    // What was on its way when the server was sealed: a row that no ledger knows is worse.
+    if (keyring == nullptr) return sealed_error();
+    ledger_ = keyring->ledger();
+    return ledger_->begin(group, *keyring, random_);
+  }
+  void after_commit(bool committed, uint64_t rows) override {
+    ledger_->end(committed, rows);
+    ledger_.reset();
+  }
+
+ private:
+  base::Random& random_;
+  std::mutex mutex_;
+  std::shared_ptr<const Keyring> keyring_;
+  std::shared_ptr<Ledger> ledger_;  // of the group that is being committed
+};
+
+Barrier::Barrier(storage::Store& store, base::Random& random, const base::Clock& clock)
+    : store_(store), random_(random), clock_(clock), witness_(std::make_unique<Witness>(random)) {}
+
+Barrier::~Barrier() {
+  if (opened_ > 0) store_.set_witness(nullptr);
+}
 
 base::Result<Barrier::Row> Barrier::row(storage::Reader& reader, std::string_view key) const {
   base::Result<std::optional<storage::Item>> item = reader.get(key);
@@ -91,6 +136,23 @@ base::Result<Barrier::Row> Barrier::row(std::string_view key) const {
   base::Result<std::unique_ptr<storage::Reader>> reader = store_.open_reader();
   if (!reader) return base::forward(reader);
   return row(**reader, key);
+}
+
+base::Result<std::optional<std::string>> Barrier::checked(storage::Reader& reader,
+                                                          const Keyring& keyring,
+                                                          std::string_view key) const {
+  base::Result<std::optional<storage::Item>> item = reader.get(key);
+  if (!item) return base::forward(item);
+  if (const Ledger* ledger = keyring.ledger().get()) {
+    std::optional<std::string_view> value;
+    if (*item) value = (*item)->value;
+    base::Result<void> present = ledger->check(key, value, reader.revision());
+    if (!present) return base::forward(present);
+  }
+  if (!*item) return std::nullopt;
+  base::Result<std::string> plaintext = keyring.decrypt(key, (*item)->value);
+  if (!plaintext) return base::forward(plaintext);
+  return std::optional<std::string>(std::move(*plaintext));
 }
 
 base::Result<storage::Revision> Barrier::commit(storage::Batch batch) {
@@ -117,19 +179,32 @@ base::Result<SealConfig> Barrier::seal_config(storage::Reader& reader) const {
   if (found->revision == 0) {
     return base::fail(ErrorKind::kUninitialized, "Vault is not initialized");
   }
+  // While sealed nobody can tell; unsealing looks at it once more.
+  const std::shared_ptr<const Keyring> now = keyring();
+  if (now != nullptr && now->ledger() != nullptr) {
+    base::Result<void> present =
+        now->ledger()->check(kSealConfigRow, found->value, reader.revision());
+    if (!present) return base::forward(present);
+  }
   return SealConfig::parse(found->value);
 }
 
 base::Result<Initialized> Barrier::initialize(const Seal& seal, const ShareCounts& counts,
                                               const ShareCounts& recovery) {
   std::lock_guard lock(writing_);
+  base::Result<Row> present = row(kKeyringRow);
+  if (!present) return base::forward(present);
+  if (present->revision != 0) {
+    return base::fail(ErrorKind::kPrecondition, "Vault is already initialized");
+  }
   Initialized made;
   made.root_key = random_.secret(kRootKeyBytes);
   base::Result<WrappedRootKey> wrapped = seal.wrap(made.root_key, counts, random_);
   if (!wrapped) return with_prefix("invalid seal configuration: ", wrapped.error());
   made.shares = std::move(wrapped->shares);
 
-  const auto keyring = Keyring::generate(random_, clock_.wall());
+  const auto bare = Keyring::generate(random_, clock_.wall());
+  const auto keyring = bare->with_ledger(std::make_shared<Ledger>(bare->derive(kLedgerPurpose)));
   keyring->extend_reserve(kEncryptionReserve);
   storage::Batch batch;
   batch.conditions.push_back(condition(kKeyringRow, 0));
@@ -147,7 +222,7 @@ base::Result<Initialized> Barrier::initialize(const Seal& seal, const ShareCount
     if (!value) return base::forward(value);
     batch.puts.push_back(put(kRecoveryRow, std::move(*value)));
   }
-  base::Result<storage::Revision> written = commit(std::move(batch));
+  base::Result<storage::Revision> written = commit_first(std::move(batch), keyring);
   if (!written && written.error().kind() == ErrorKind::kConflict) {
     return base::fail(ErrorKind::kPrecondition, "Vault is already initialized");
   }
@@ -155,7 +230,31 @@ base::Result<Initialized> Barrier::initialize(const Seal& seal, const ShareCount
   return made;
 }
 
+// A store from before it was ours may have rows: they are dated as they are.
+base::Result<storage::Revision> Barrier::commit_first(storage::Batch batch,
+                                                      std::shared_ptr<const Keyring> keyring) {
+  base::Result<std::unique_ptr<storage::Reader>> reader = store_.open_reader();
+  if (!reader) return base::forward(reader);
+  base::Result<void> rebuilt = keyring->ledger()->rebuild(**reader);
+  if (!rebuilt) return base::forward(rebuilt);
+  {
+    std::lock_guard keys(mutex_);
+    opened_++;
+  }
+  store_.set_witness(witness_.get());
+  witness_->arm(std::move(keyring));
+  base::Result<storage::Revision> written = commit(std::move(batch));
+  witness_->arm(nullptr);
+  return written;
+}
+
 base::Result<void> Barrier::unseal(const SecretBytes& root_key) {
+  base::Result<void> opened = unseal_for_reading(root_key);
+  if (!opened) return opened;
+  return begin_writing();
+}
+
+base::Result<void> Barrier::unseal_for_reading(const SecretBytes& root_key) {
   std::lock_guard lock(writing_);
   if (!sealed()) return {};
   base::Result<Row> found = row(kKeyringRow);
@@ -170,19 +269,120 @@ base::Result<void> Barrier::unseal(const SecretBytes& root_key) {
   }
   base::Result<std::shared_ptr<const Keyring>> keyring = Keyring::parse(plaintext->reveal());
   if (!keyring) return base::forward(keyring);
+  // From here on nobody writes until begin_writing(): what is read below stays true.
+  witness_->arm(nullptr);
+  store_.set_witness(witness_.get());
+  base::Result<std::unique_ptr<storage::Reader>> reader = store_.open_reader();
+  if (!reader) return base::forward(reader);
+  std::shared_ptr<Ledger> ledger;
+  base::Result<LedgerFinding> finding = find_ledger(**reader, **keyring, ledger);
+  if (!finding) return base::forward(finding);
+  if (ledger != nullptr) *keyring = (*keyring)->with_ledger(std::move(ledger));
+  std::lock_guard keys(mutex_);
+  root_key_ = root_key.clone();
+  keyring_revision_ = found->revision;
+  opened_++;
+  finding_ = std::move(*finding);
+  writing_begun_ = false;
+  publish(std::move(*keyring));
+  return {};
+}
+
+// Loads the ledger, if there is a good one, and sees whether what guards the rest is what was
+// written last.
+base::Result<LedgerFinding> Barrier::find_ledger(storage::Reader& reader, const Keyring& keyring,
+                                                 std::shared_ptr<Ledger>& ledger) const {
+  LedgerFinding finding;
+  const auto bad = [&](std::string what) {
+    finding.state = LedgerFinding::State::kBad;
+    finding.what = std::move(what);
+    return finding;
+  };
+  base::Result<Row> row_found = row(reader, kEpochRow);
+  if (!row_found) return base::forward(row_found);
+  if (row_found->revision != 0) {
+    base::Result<std::string> plaintext = keyring.decrypt(kEpochRow, row_found->value);
+    if (!plaintext) return bad(plaintext.error().detail());
+    base::Result<Epoch> epoch = parse_epoch(*plaintext);
+    if (!epoch) return base::forward(epoch);
+    finding.dated = epoch->dated;
+  }
+  auto loading = std::make_shared<Ledger>(keyring.derive(kLedgerPurpose));
+  base::Result<void> loaded = loading->load(reader, keyring, store_.health().keys);
+  if (!loaded && loaded.error().kind() == ErrorKind::kNotFound) {
+    if (finding.dated) return bad("the ledger was taken away");
+    finding.state = LedgerFinding::State::kNone;
+    return finding;
+  }
+  if (!loaded && loaded.error().kind() == ErrorKind::kCorrupt) return bad(loaded.error().detail());
+  if (!loaded) return base::forward(loaded);
+  for (const std::string_view key : {kKeyringRow, kSealConfigRow, kRecoveryRow, kEpochRow}) {
+    base::Result<Row> found = row(reader, key);
+    if (!found) return base::forward(found);
+    std::optional<std::string_view> value;
+    if (found->revision != 0) value = found->value;
+    base::Result<void> present = loading->check(key, value, reader.revision());
+    if (!present) return bad(present.error().detail());
+  }
+  finding.ledger = loading->status();
+  ledger = std::move(loading);
+  return finding;
+}
+
+LedgerFinding Barrier::ledger_finding() const {
+  std::lock_guard keys(mutex_);
+  return finding_;
+}
+
+LedgerStatus Barrier::ledger_status() const {
+  const std::shared_ptr<const Keyring> now = keyring();
+  if (now == nullptr || now->ledger() == nullptr) return {};
+  return now->ledger()->status();
+}
+
+base::Result<void> Barrier::begin_writing(bool believe) {
+  std::lock_guard lock(writing_);
+  base::Result<Open> now = open();
+  if (!now) return base::forward(now);
+  LedgerFinding finding;
   {
     std::lock_guard keys(mutex_);
-    root_key_ = root_key.clone();
-    keyring_revision_ = found->revision;
-    opened_++;
-    publish(std::move(*keyring));
+    if (writing_begun_) return {};
+    finding = finding_;
+  }
+  if (finding.state == LedgerFinding::State::kBad && !believe) {
+    return base::fail(ErrorKind::kPrecondition, "the store's rows are not those written last",
+                      finding.what);
+  }
+  if (finding.state != LedgerFinding::State::kGood) {
+    base::Result<void> made = make_ledger(*now);
+    if (!made) return made;
+  }
+  {
+    std::lock_guard keys(mutex_);
+    if (keyrings_.get() == nullptr || opened_ != now->opened) return sealed_error();
+    writing_begun_ = true;
+    witness_->arm(keyrings_.get());
   }
   // A store that takes no writes can still be read: nothing can be encrypted until tend() succeeds.
   (void)extend_reserve();
   return {};
 }
 
+base::Result<void> Barrier::make_ledger(const Open& now) {
+  base::Result<std::unique_ptr<storage::Reader>> reader = store_.open_reader();
+  if (!reader) return base::forward(reader);
+  auto ledger = std::make_shared<Ledger>(now.keyring->derive(kLedgerPurpose));
+  base::Result<void> rebuilt = ledger->rebuild(**reader);
+  if (!rebuilt) return rebuilt;
+  std::lock_guard keys(mutex_);
+  if (keyrings_.get() == nullptr || opened_ != now.opened) return sealed_error();
+  publish(now.keyring->with_ledger(std::move(ledger)));
+  return {};
+}
+
 void Barrier::publish(std::shared_ptr<const Keyring> next) {
+  if (writing_begun_) witness_->arm(next);
   std::erase_if(past_, [](const auto& past) { return past.expired(); });
   past_.push_back(next);
   keyrings_.publish(std::move(next));
@@ -191,6 +391,8 @@ void Barrier::publish(std::shared_ptr<const Keyring> next) {
 void Barrier::seal() {
   std::lock_guard keys(mutex_);
   root_key_.wipe();
+  writing_begun_ = false;
+  witness_->arm(nullptr);
   keyrings_.publish(nullptr);
 }
 
@@ -241,7 +443,7 @@ base::Result<void> Barrier::reload(const Open& now) {
   std::lock_guard keys(mutex_);
   if (keyrings_.get() == nullptr || opened_ != now.opened) return sealed_error();
   keyring_revision_ = found->revision;
-  publish(std::move(*keyring));
+  publish((*keyring)->with_ledger(now.keyring->ledger()));
   return {};
 }
 
@@ -328,12 +530,10 @@ base::Result<void> Barrier::verify_unseal_key(storage::Reader& reader, const Sea
 base::Result<std::optional<ShareCounts>> Barrier::recovery_counts(storage::Reader& reader) const {
   const std::shared_ptr<const Keyring> now = keyring();
   if (now == nullptr) return sealed_error();
-  base::Result<Row> found = row(reader, kRecoveryRow);
-  if (!found) return base::forward(found);
-  if (found->revision == 0) return std::nullopt;
-  base::Result<std::string> plaintext = now->decrypt(kRecoveryRow, found->value);
+  base::Result<std::optional<std::string>> plaintext = checked(reader, *now, kRecoveryRow);
   if (!plaintext) return base::forward(plaintext);
-  base::Result<Recovery> recovery = parse_recovery(*plaintext);
+  if (!*plaintext) return std::nullopt;
+  base::Result<Recovery> recovery = parse_recovery(**plaintext);
   if (!recovery) return base::forward(recovery);
   return recovery->counts;
 }
@@ -342,12 +542,10 @@ base::Result<void> Barrier::verify_recovery_key(storage::Reader& reader,
                                                 const SecretBytes& key) const {
   const std::shared_ptr<const Keyring> now = keyring();
   if (now == nullptr) return sealed_error();
-  base::Result<Row> found = row(reader, kRecoveryRow);
-  if (!found) return base::forward(found);
-  if (found->revision == 0) return base::fail(ErrorKind::kNotFound, "there is no recovery key");
-  base::Result<std::string> plaintext = now->decrypt(kRecoveryRow, found->value);
+  base::Result<std::optional<std::string>> plaintext = checked(reader, *now, kRecoveryRow);
   if (!plaintext) return base::forward(plaintext);
-  base::Result<Recovery> recovery = parse_recovery(*plaintext);
+  if (!*plaintext) return base::fail(ErrorKind::kNotFound, "there is no recovery key");
+  base::Result<Recovery> recovery = parse_recovery(**plaintext);
   if (!recovery) return base::forward(recovery);
   const crypto::Sha256Digest digest = crypto::sha256(key.reveal());
   if (!base::equal_constant_time(crypto::as_bytes(digest), recovery->digest)) {
@@ -406,12 +604,12 @@ base::Result<void> Barrier::apply(const NewRecovery& next) {
 base::Result<uint64_t> Barrier::epoch(storage::Reader& reader) const {
   const std::shared_ptr<const Keyring> now = keyring();
   if (now == nullptr) return sealed_error();
-  base::Result<Row> found = row(reader, kEpochRow);
-  if (!found) return base::forward(found);
-  if (found->revision == 0) return 0;
-  base::Result<std::string> plaintext = now->decrypt(kEpochRow, found->value);
+  base::Result<std::optional<std::string>> plaintext = checked(reader, *now, kEpochRow);
   if (!plaintext) return base::forward(plaintext);
-  return parse_epoch(*plaintext);
+  if (!*plaintext) return 0;
+  base::Result<Epoch> parsed = parse_epoch(**plaintext);
+  if (!parsed) return base::forward(parsed);
+  return parsed->number;
 }
 
 base::Result<uint64_t> Barrier::raise_epoch(uint64_t at_least) {
@@ -427,6 +625,7 @@ base::Result<uint64_t> Barrier::raise_epoch(uint64_t at_least) {
   std::string plaintext;
   const uint64_t next = std::max(*before + 1, at_least);
   base::append_u64(plaintext, next);
+  if (now->keyring->ledger() != nullptr) plaintext += '\1';
   base::Result<std::string> value = now->keyring->encrypt(kEpochRow, plaintext, random_);
   if (!value) return base::forward(value);
   storage::Batch batch;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "barrier/keyring.h"
+#include "barrier/ledger.h"
 #include "barrier/seal.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -68,6 +69,15 @@ struct NewRecovery {
   std::vector<base::SecretBytes> shares;
 };
 
+// Whether the store's rows are those that were written last, as unsealing finds it.
+struct LedgerFinding {
+  enum class State { kGood, kNone, kBad };
+  State state = State::kGood;
+  std::string what;     // of kBad: for the operator
+  bool dated = false;   // the epoch says that there is a ledger
+  LedgerStatus ledger;  // of kGood
+};
+
 class Barrier {
  public:
   Barrier(storage::Store& store, base::Random& random, const base::Clock& clock);
@@ -84,6 +94,15 @@ class Barrier {
                                        const ShareCounts& recovery = {});
 
   // kCorrupt if the keyring row can't be opened with this key. Unsealing twice does nothing.
+  // Writes nothing, and nothing can be written, until begin_writing(): what is there can be judged
+  // first.
+  base::Result<void> unseal_for_reading(const base::SecretBytes& root_key);
+  // What became of the ledger then.
+  LedgerFinding ledger_finding() const;
+  // Makes a ledger of what is there where there was none, and with `believe` also where it was bad;
+  // without, that is kPrecondition. A store that takes no writes at the moment is no error.
+  base::Result<void> begin_writing(bool believe = false);
+  // Both, for a store that nobody doubts.
   base::Result<void> unseal(const base::SecretBytes& root_key);
   // Publishes "no keyring" and lets go of it. Keys are wiped when the last reader has done the
   // same.
@@ -124,6 +143,8 @@ class Barrier {
   // Raises it by one, or to `at_least` where that is more; the new one.
   base::Result<uint64_t> raise_epoch(uint64_t at_least = 0);
 
+  LedgerStatus ledger_status() const;  // all zero while sealed
+
  private:
   struct Row {
     std::string value;
@@ -131,8 +152,15 @@ class Barrier {
   };
   base::Result<Row> row(storage::Reader& reader, std::string_view key) const;
   base::Result<Row> row(std::string_view key) const;  // with a reader of its own
+  // A row as it was written last; the plaintext of one under the keyring.
+  base::Result<std::optional<std::string>> checked(storage::Reader& reader, const Keyring& keyring,
+                                                   std::string_view key) const;
+  base::Result<LedgerFinding> find_ledger(storage::Reader& reader, const Keyring& keyring,
+                                          std::shared_ptr<Ledger>& ledger) const;
   // Finds out by reading the first put back where the store doesn't know whether it committed.
   base::Result<storage::Revision> commit(storage::Batch batch);
+  base::Result<storage::Revision> commit_first(storage::Batch batch,
+                                               std::shared_ptr<const Keyring> keyring);
   // What is in force now; kSealed.
   struct Open {
     std::shared_ptr<const Keyring> keyring;
@@ -141,6 +169,7 @@ class Barrier {
     uint64_t opened = 0;
   };
   base::Result<Open> open() const;
+  base::Result<void> make_ledger(const Open& now);
   // Writes the keyring row, and `others` with it, unless somebody else wrote it since; then what
   // they wrote is taken over and the answer is kConflict.
   base::Result<void> write_keyring(const Open& now, const Keyring& keyring, uint64_t reserved,
@@ -151,10 +180,13 @@ class Barrier {
   bool rotation_due(const Keyring& keyring) const;
   void publish(std::shared_ptr<const Keyring> next);  // with mutex_ held
 
+  class Witness;
+
   storage::Store& store_;
   base::Random& random_;
   const base::Clock& clock_;
   base::Snapshot<Keyring> keyrings_;
+  const std::unique_ptr<Witness> witness_;
   std::mutex writing_;  // one change at a time; held while a commit is waited for
   // Held for moments only, so that seal() never waits for a disk. Guards all below.
   mutable std::mutex mutex_;
@@ -162,6 +194,8 @@ class Barrier {
   storage::Revision keyring_revision_ = 0;
   RotationPolicy rotation_;
   uint64_t opened_ = 0;  // how often it was unsealed: tells a change that a seal came between
+  LedgerFinding finding_;
+  bool writing_begun_ = false;                      // the witness goes with the keyring
   std::vector<std::weak_ptr<const Keyring>> past_;  // to tell when they are gone
 };
 

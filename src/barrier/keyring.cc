@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "barrier/ledger.h"
 #include "base/check.h"
 #include "base/codec.h"
 #include "crypto/digest.h"
@@ -117,9 +118,21 @@ const Keyring::Term* Keyring::find(uint32_t number) const {
 
 base::Result<std::string> Keyring::encrypt(std::string_view key_path, std::string_view plaintext,
                                            base::Random& random) const {
+  return encrypt_counted(key_path, plaintext, random,
+                         active().reserved.load(std::memory_order_relaxed));
+}
+
+base::Result<std::string> Keyring::encrypt_ledger(std::string_view key_path,
+                                                  std::string_view plaintext,
+                                                  base::Random& random) const {
+  return encrypt_counted(key_path, plaintext, random, kTermEncryptionsMax);
+}
+
+base::Result<std::string> Keyring::encrypt_counted(std::string_view key_path,
+                                                   std::string_view plaintext, base::Random& random,
+                                                   uint64_t most) const {
   const uint64_t before = used_.fetch_add(1, std::memory_order_relaxed);
-  if (before >= active().reserved.load(std::memory_order_relaxed) ||
-      before >= kTermEncryptionsMax) {
+  if (before >= most || before >= kTermEncryptionsMax) {
     used_.fetch_sub(1, std::memory_order_relaxed);
     return base::fail(ErrorKind::kUnavailable, "no more data can be encrypted now",
                       "the reserve of encryptions is used up and could not be extended");
@@ -167,12 +180,22 @@ uint64_t Keyring::encryptions() const { return used_.load(std::memory_order_rela
 uint64_t Keyring::encryptions_reserved() const { return active().reserved.load(); }
 size_t Keyring::term_count() const { return terms_.size(); }
 
+std::shared_ptr<const Keyring> Keyring::with_ledger(std::shared_ptr<Ledger> ledger) const {
+  auto next = std::make_shared<Keyring>(Passkey{});
+  next->derivation_root_ = derivation_root_.clone();
+  next->terms_ = terms_;
+  next->used_ = used_.load();
+  next->ledger_ = std::move(ledger);
+  return next;
+}
+
 std::shared_ptr<const Keyring> Keyring::with_new_term(base::Random& random,
                                                       base::WallTime now) const {
   REKEY_CHECK(terms_.size() < kTermsMax);
   auto next = std::make_shared<Keyring>(Passkey{});
   next->derivation_root_ = derivation_root_.clone();
   next->terms_ = terms_;
+  next->ledger_ = ledger_;
   next->terms_.push_back(
       std::make_shared<const Term>(active().number + 1, now, random.secret(kBarrierKeyBytes)));
   return next;

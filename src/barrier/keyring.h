@@ -34,6 +34,8 @@ inline constexpr uint8_t kValueVersion = 1;
 // version, term, nonce, tag: what a stored value is longer than its plaintext.
 inline constexpr size_t kValueOverheadBytes = 1 + 4 + 12 + 16;
 
+class Ledger;
+
 class Keyring {
  public:
   class Passkey;  // only this class's own functions make keyrings
@@ -51,6 +53,10 @@ class Keyring {
   // it. kUnavailable when the reserve of encryptions is used up (see Barrier::tend).
   base::Result<std::string> encrypt(std::string_view key_path, std::string_view plaintext,
                                     base::Random& random) const;
+  // The same for a row of the ledger, and without a reserve: the commit that pays for the next one
+  // needs one too. Counted like all others.
+  base::Result<std::string> encrypt_ledger(std::string_view key_path, std::string_view plaintext,
+                                           base::Random& random) const;
   // kCorrupt for anything but exactly what encrypt() made for this key path under one of the terms.
   // Allocates nothing but the plaintext.
   base::Result<std::string> decrypt(std::string_view key_path, std::string_view stored) const;
@@ -65,6 +71,10 @@ class Keyring {
   uint64_t encryptions_reserved() const;
   size_t term_count() const;
 
+  // What knows the present value of each row; null where nobody asked for one. It goes with the
+  // keyring: sealing ends both.
+  const std::shared_ptr<Ledger>& ledger() const { return ledger_; }
+  std::shared_ptr<const Keyring> with_ledger(std::shared_ptr<Ledger> ledger) const;
   // The same keys and a new active term.
   std::shared_ptr<const Keyring> with_new_term(base::Random& random, base::WallTime now) const;
   // The plaintext of the keyring row, with `encryptions_reserved` for the active term.
@@ -77,7 +87,11 @@ class Keyring {
   const Term* find(uint32_t number) const;
   const Term& active() const { return *terms_.back(); }
 
+  base::Result<std::string> encrypt_counted(std::string_view key_path, std::string_view plaintext,
+                                            base::Random& random, uint64_t most) const;
+
   base::SecretBytes derivation_root_;
+  std::shared_ptr<Ledger> ledger_;
   std::vector<std::shared_ptr<const Term>> terms_;  // by number; the last one is active
   mutable std::atomic<uint64_t> used_{0};           // encryptions under the active term
 };

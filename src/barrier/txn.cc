@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "barrier/ledger.h"
 #include "base/check.h"
 
 namespace rekey::barrier {
@@ -20,7 +21,26 @@ std::string_view child_of(std::string_view rest) {
   return slash == std::string_view::npos ? rest : rest.substr(0, slash + 1);
 }
 
+// kCorrupt unless this is the row's present value, or absence, as the keyring's ledger has it.
+base::Result<void> check_present(storage::Reader& reader, const Keyring& keyring,
+                                 std::string_view key, const std::optional<storage::Item>& item) {
+  const Ledger* ledger = keyring.ledger().get();
+  if (ledger == nullptr) return {};
+  std::optional<std::string_view> value;
+  if (item) value = item->value;
+  return ledger->check(key, value, reader.revision());
+}
+
 }  // namespace
+
+base::Result<storage::Revision> row_revision(storage::Reader& reader, const Keyring& keyring,
+                                             std::string_view key) {
+  base::Result<std::optional<storage::Item>> item = reader.get(key);
+  if (!item) return base::forward(item);
+  base::Result<void> present = check_present(reader, keyring, key, *item);
+  if (!present) return base::forward(present);
+  return item->has_value() ? (*item)->revision : 0;
+}
 
 Txn::Txn(storage::Reader& reader, const Keyring& keyring, base::Random& random)
     : reader_(reader), keyring_(keyring), random_(random) {}
@@ -40,6 +60,8 @@ base::Result<std::optional<std::string>> Txn::read(std::string_view key, bool as
     // the commit has to fail, because an earlier decision rests on the old value.
     conditions_.try_emplace(std::string(key), item->has_value() ? (*item)->revision : 0);
   }
+  base::Result<void> present = check_present(reader_, keyring_, key, *item);
+  if (!present) return base::forward(present);
   if (!item->has_value()) return std::nullopt;
   base::Result<std::string> plaintext = keyring_.decrypt(key, (*item)->value);
   if (!plaintext) return base::forward(plaintext);
@@ -48,9 +70,9 @@ base::Result<std::optional<std::string>> Txn::read(std::string_view key, bool as
 
 base::Result<std::optional<storage::Revision>> Txn::revision(std::string_view key) {
   if (writes_.find(key) != writes_.end()) return std::nullopt;
-  base::Result<std::optional<storage::Item>> item = reader_.get(key);
-  if (!item) return base::forward(item);
-  return item->has_value() ? (*item)->revision : 0;
+  base::Result<storage::Revision> revision = row_revision(reader_, keyring_, key);
+  if (!revision) return base::forward(revision);
+  return *revision;
 }
 
 void Txn::put(std::string_view key, std::string plaintext) {

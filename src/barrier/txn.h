@@ -24,12 +24,18 @@
 
 namespace rekey::barrier {
 
+// The revision of the row in the reader's snapshot, which is checked to be the present one; 0 where
+// there is none. kCorrupt as Txn::get.
+base::Result<storage::Revision> row_revision(storage::Reader& reader, const Keyring& keyring,
+                                             std::string_view key);
+
 class Txn {
  public:
   // All three outlive the Txn.
   Txn(storage::Reader& reader, const Keyring& keyring, base::Random& random);
 
-  // The plaintext, or nothing where there is no such key. kCorrupt if the row was tampered with.
+  // The plaintext, or nothing where there is no such key. kCorrupt if the row was tampered with, an
+  // older value put back or the row taken away.
   base::Result<std::optional<std::string>> get(std::string_view key);
   base::Result<std::optional<std::string>> peek(std::string_view key);
   // The revision of the row in this snapshot, without reading it: 0 where there is none, nothing

@@ -16,13 +16,14 @@ std::unexpected<base::Error> refused(std::string detail) {
 }
 
 // The token with this hash, from the lane's slot if its row is still at the revision seen there.
-base::Result<std::shared_ptr<const Token>> read_token(Lane& lane, KnownToken& known,
-                                                      barrier::Txn& txn, std::string_view hash) {
+base::Result<std::shared_ptr<const Token>> read_token(Lane& lane, const State& state,
+                                                      KnownToken& known, barrier::Txn& txn,
+                                                      std::string_view hash) {
   const std::string key = identity::token_row_key(hash);
-  auto row = lane.reader().get(key);
+  auto row = barrier::row_revision(lane.reader(), *state.keyring, key);
   if (!row) return forward(row);
-  if (!*row) return refused("no such token");
-  const storage::Revision revision = (*row)->revision;
+  if (*row == 0) return refused("no such token");
+  const storage::Revision revision = *row;
   if (known.token != nullptr && known.revision == revision && known.hash == hash) {
     return known.token;
   }
@@ -42,9 +43,9 @@ base::Result<std::shared_ptr<const Token>> read_token(Lane& lane, KnownToken& kn
 base::Result<bool> rights_current(Lane& lane, const KnownToken& known, const State& state) {
   if (known.rights == nullptr || known.policy_generation != state.policy_generation) return false;
   for (const auto& [key, revision] : known.rows) {
-    auto row = lane.reader().get(key);
+    auto row = barrier::row_revision(lane.reader(), *state.keyring, key);
     if (!row) return forward(row);
-    if ((*row ? (*row)->revision : 0) != revision) return false;
+    if (*row != revision) return false;
   }
   return true;
 }
@@ -57,9 +58,9 @@ base::Result<void> renew_rights(Lane& lane, KnownToken& known, const State& stat
   auto rights = rights_of(state, txn, *known.token, &keys);
   if (!rights) return forward(rights);
   for (std::string& key : keys) {
-    auto row = lane.reader().get(key);
+    auto row = barrier::row_revision(lane.reader(), *state.keyring, key);
     if (!row) return forward(row);
-    known.rows.emplace_back(std::move(key), *row ? (*row)->revision : 0);
+    known.rows.emplace_back(std::move(key), *row);
   }
   known.rights = std::move(*rights);
   known.policy_generation = state.policy_generation;
@@ -89,7 +90,7 @@ base::Result<Authenticated> authenticate(Lane& lane, const State& state, barrier
     if (!opened) return forward(opened);
     auto usable = check_usable(state, *opened, address, now);
     if (!usable) return forward(usable);
-    auto hangs = check_parent(lane.reader(), *opened);
+    auto hangs = check_parent(lane.reader(), state, *opened);
     if (!hangs) return forward(hangs);
     auto rights = rights_of(state, txn, *opened);
     if (!rights) return forward(rights);
@@ -97,7 +98,7 @@ base::Result<Authenticated> authenticate(Lane& lane, const State& state, barrier
   }
   const std::string hash = state.token_keys->hash(token_text);
   KnownToken& known = lane.slot(hash);
-  auto token = read_token(lane, known, txn, hash);
+  auto token = read_token(lane, state, known, txn, hash);
   if (!token) return forward(token);
   auto usable = check_usable(state, **token, address, now);
   if (!usable) return forward(usable);
@@ -144,11 +145,11 @@ base::Result<std::string> seal_batch_token(const State& state, const Token& toke
   return std::string(identity::kBatchPrefix) + base::base64url_encode(*content);
 }
 
-base::Result<void> check_parent(storage::Reader& reader, const Token& token) {
+base::Result<void> check_parent(storage::Reader& reader, const State& state, const Token& token) {
   if (token.hash.empty()) return {};  // an orphan
-  auto row = reader.get(identity::token_row_key(token.hash));
+  auto row = barrier::row_revision(reader, *state.keyring, identity::token_row_key(token.hash));
   if (!row) return forward(row);
-  if (!*row) return refused("the batch token's parent is gone");
+  if (*row == 0) return refused("the batch token's parent is gone");
   return {};
 }
 

@@ -44,7 +44,8 @@ base::Result<std::string> seal_batch_token(const State& state, const identity::T
                                            base::Random& random);
 // Nothing of a batch token is stored, so it hangs from its parent's row: kUnauthenticated where
 // that is gone. Cut-offs of its line may be gone too by then.
-base::Result<void> check_parent(storage::Reader& reader, const identity::Token& token);
+base::Result<void> check_parent(storage::Reader& reader, const State& state,
+                                const identity::Token& token);
 base::Result<identity::Token> open_batch_token(const State& state, std::string_view text);
 
 // Views into `who`.

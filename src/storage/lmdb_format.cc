@@ -15,7 +15,7 @@ int put_meta(MDB_txn* txn, MDB_dbi meta, std::string_view key, std::string_view 
   return mdb_put(txn, meta, &name, &data, 0);
 }
 
-Result<void> check_format(MDB_txn* txn, MDB_dbi meta) {
+Result<uint32_t> check_format(MDB_txn* txn, MDB_dbi meta) {
   MDB_val name = to_val(kFormatKey), data{};
   const int code = mdb_get(txn, meta, &name, &data);
   if (code != 0) return fail_lmdb(code, "the store has no format version");
@@ -29,7 +29,7 @@ Result<void> check_format(MDB_txn* txn, MDB_dbi meta) {
                           std::to_string(kLmdbFormat));
   }
   if (format == 0) return base::fail(ErrorKind::kCorrupt, "the store's format version is damaged");
-  return {};
+  return format;
 }
 
 }  // namespace
@@ -131,6 +131,28 @@ Result<Databases> create_databases(MDB_env* env) {
   if (code == 0) code = mdb_txn_commit(txn.release());
   if (code != 0) return fail_lmdb(code, "the store can't be made");
   return databases;
+}
+
+Result<void> migrate_format(MDB_env* env, const Databases& databases) {
+  MDB_txn* begun = nullptr;
+  if (int code = mdb_txn_begin(env, nullptr, MDB_RDONLY, &begun); code != 0) {
+    return fail_lmdb(code, "the store can't be read");
+  }
+  TxnPtr txn(begun);
+  auto format = check_format(txn.get(), databases.meta);
+  if (!format) return base::forward(format);
+  if (*format == kLmdbFormat) return {};
+  txn.reset();
+  if (int code = mdb_txn_begin(env, nullptr, 0, &begun); code != 0) {
+    return fail_lmdb(code, "the store can't be migrated");
+  }
+  txn.reset(begun);
+  std::string bytes;
+  base::append_u32(bytes, kLmdbFormat);
+  int code = put_meta(txn.get(), databases.meta, kFormatKey, bytes);
+  if (code == 0) code = mdb_txn_commit(txn.release());
+  if (code != 0) return fail_lmdb(code, "the store can't be migrated");
+  return {};
 }
 
 Result<Revision> read_revision(MDB_txn* txn, MDB_dbi meta) {

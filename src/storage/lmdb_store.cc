@@ -209,6 +209,8 @@ Result<std::unique_ptr<LmdbStore>> LmdbStore::open(const LmdbOptions& options,
   Databases databases;
   if (*found) {
     databases = **found;
+    auto migrated = migrate_format(env->get(), databases);
+    if (!migrated) return base::forward(migrated);
   } else {
     auto created = create_databases(env->get());
     if (!created) return base::forward(created);

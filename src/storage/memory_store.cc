@@ -212,6 +212,23 @@ void MemoryStore::put_row(Snapshot& next, const std::string& key, std::string va
       next.root, std::make_shared<const Row>(Row{key, std::move(value), next.revision, priority}));
 }
 
+void MemoryStore::tamper(const std::string& key, std::optional<std::string> value,
+                         Revision revision) {
+  const std::lock_guard witness_lock(witness_mutex_);
+  Snapshot next = *newest();
+  const Revision of_store = next.revision;
+  const Row* row = Tree::find(next.root.get(), key);
+  if (revision == 0) revision = row == nullptr ? of_store : row->revision;
+  next.revision = revision;
+  if (value)
+    put_row(next, key, std::move(*value));
+  else if (forget_row(next, key))
+    next.root = Tree::erase(next.root, key);
+  next.revision = of_store;
+  const std::lock_guard lock(mutex_);
+  newest_ = std::make_shared<const Snapshot>(std::move(next));
+}
+
 // Runs on one thread at a time; only that thread replaces newest_.
 Result<Revision> MemoryStore::apply(Batch& batch) {
   auto refuse = [this](uint64_t Health::* counter, std::unexpected<Error> error) {

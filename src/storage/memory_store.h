@@ -30,6 +30,10 @@ class MemoryStore final : public Store {
   void set_witness(CommitWitness* witness) override;
   Health health() const override;
 
+  // What somebody does who has the disk in hand: the row has this value, as of a batch of the past
+  // (0: of the row as it is), or is gone, and nobody is told.
+  void tamper(const std::string& key, std::optional<std::string> value, Revision revision = 0);
+
  private:
   struct Row;
   struct Node;

@@ -69,7 +69,7 @@ Result<Response> of_token(Context& context, std::string_view text) {
   Result<identity::Token> token = base::fail(ErrorKind::kInvalid, "invalid token");
   if (text.starts_with(identity::kBatchPrefix)) {
     token = pipeline::open_batch_token(*call.state, text);
-    if (token && !pipeline::check_parent(call.lane.reader(), *token)) {
+    if (token && !pipeline::check_parent(call.lane.reader(), *call.state, *token)) {
       return logical::bad_request("invalid token");
     }
   } else {

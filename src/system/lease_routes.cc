@@ -165,9 +165,9 @@ Result<bool> still_waits(const SystemParts& parts, const std::string& id, bool i
     if (!lease) return forward(lease);
     return *lease && (*lease)->state == lease::State::kQueued;
   }
-  auto job = (*reader)->get(lease::job_of_prefix(id));
+  auto job = barrier::row_revision(**reader, *state->keyring, lease::job_of_prefix(id));
   if (!job) return forward(job);
-  if (*job) return true;
+  if (*job != 0) return true;
   auto left = leases.first_under(id, kWaitedForMax);
   if (!left) return forward(left);
   return std::ranges::any_of(

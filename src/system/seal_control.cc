@@ -208,32 +208,69 @@ void SealControl::renew_seal(const barrier::SealConfig& outdated) {
                   {{"previous", outdated.key_id}, {"current", next->config.key_id}});
 }
 
-// The anchor: the record remembers the youngest state of the store that it vouched for.
-Result<void> SealControl::check_age() {
+// What is wrong with the store's age, for people and for the record; both empty when nothing is.
+Result<SealControl::Doubt> SealControl::doubt() {
   auto reader = parts_.store.open_reader();
   if (!reader) return forward(reader);
+  const barrier::LedgerFinding ledger = parts_.barrier.ledger_finding();
   auto epoch = parts_.barrier.epoch(**reader);
-  if (!epoch) return forward(epoch);
-  const uint64_t age = barrier::store_age(*epoch, (*reader)->revision());
+  if (!epoch && ledger.state != barrier::LedgerFinding::State::kBad) return forward(epoch);
+  // The anchor: the record remembers the youngest state of the store that it vouched for.
+  const uint64_t age = barrier::store_age(epoch.value_or(0), (*reader)->revision());
   const uint64_t anchored = parts_.record.store_revision_floor();
-  if (age >= anchored) return {};
-  const std::string found = "the store is at " + std::to_string(age) + ", the record vouched for " +
-                            std::to_string(anchored);
-  if (!older_store_accepted_) {
-    parts_.log.error("system", "the store is older than the record", {{"found", found}});
-    return base::fail(
-        ErrorKind::kPrecondition,
+  Doubt doubt;
+  if (age < anchored) {
+    doubt.found = "the store is at " + std::to_string(age) + ", the record vouched for " +
+                  std::to_string(anchored);
+    doubt.message =
         "the store is older than the audit record: it was put back from a copy. If that was meant, "
-        "start the server once with -accept-older-store; it is recorded",
-        found);
+        "start the server once with -accept-older-store; it is recorded";
+  } else if (ledger.state == barrier::LedgerFinding::State::kBad) {
+    doubt.found = ledger.what;
+    doubt.message =
+        "rows of the store that guard the others were changed behind the server's back. If an "
+        "older "
+        "copy of them was put back on purpose, start the server once with -accept-older-store, "
+        "which believes every row as it is; it is recorded";
   }
-  auto recorded = record_event("accept-older-store", found);
+  return doubt;
+}
+
+// Writes nothing unless all is well or the operator said so.
+Result<void> SealControl::check_age() {
+  auto doubted = doubt();
+  if (!doubted) return forward(doubted);
+  if (doubted->message.empty()) return begin_writing(false);
+  if (!older_store_accepted_) {
+    parts_.log.error("system", "the store is not as it was left", {{"found", doubted->found}});
+    return base::fail(ErrorKind::kPrecondition, doubted->message, doubted->found);
+  }
+  auto recorded = record_event("accept-older-store", doubted->found);
   if (!recorded) return recorded;
   parts_.log.warn("system", "an older store is accepted, as the operator asked",
-                  {{"found", found}});
+                  {{"found", doubted->found}});
+  auto begun = begin_writing(true);
+  if (!begun) return begun;
+  const uint64_t anchored = parts_.record.store_revision_floor();
   auto raised = parts_.barrier.raise_epoch((anchored >> barrier::kEpochShift) + 1);
   if (!raised) return forward(raised);
   return pause_leases();
+}
+
+Result<void> SealControl::begin_writing(bool believe) {
+  using State = barrier::LedgerFinding::State;
+  const barrier::LedgerFinding ledger = parts_.barrier.ledger_finding();
+  if (ledger.state == State::kNone) {
+    parts_.log.info("system", "a ledger is made of all rows, as this store has none yet",
+                    {{"rows", std::to_string(parts_.store.health().keys)}});
+  }
+  auto begun = parts_.barrier.begin_writing(believe);
+  if (!begun) return begun;
+  if (ledger.state == State::kGood && ledger.ledger.missing != 0) {
+    parts_.log.error("system", "ALARM: the store has not as many rows as were written",
+                     {{"missing", std::to_string(ledger.ledger.missing)}});
+  }
+  return {};
 }
 
 // An entry of something that no request did. Durable when it returns.
@@ -257,7 +294,7 @@ Result<void> SealControl::record_event(std::string_view what, std::string_view f
 
 // Open as a whole, or sealed: whatever must not fail comes before the state is published.
 Result<void> SealControl::open(const base::SecretBytes& root_key) {
-  auto opened = parts_.barrier.unseal(root_key);
+  auto opened = parts_.barrier.unseal_for_reading(root_key);
   if (!opened) return opened;
   // Whose record it is comes first: what another store's says of an age means nothing here.
   Result<void> done = sign_record();

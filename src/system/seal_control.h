@@ -106,7 +106,12 @@ class SealControl {
   void close();
   void write_while_opening();
   base::Result<void> sign_record();
+  struct Doubt {
+    std::string message, found;
+  };
+  base::Result<Doubt> doubt();
   base::Result<void> check_age();
+  base::Result<void> begin_writing(bool believe);
   void renew_seal(const barrier::SealConfig& outdated);
   base::Result<void> record_event(std::string_view what, std::string_view found);
   base::Result<void> note_version();

@@ -112,7 +112,9 @@ Result<Response> lookup_text(CallContext& context, std::string_view text) {
   if (text.starts_with(identity::kBatchPrefix)) {
     auto token = pipeline::open_batch_token(*context.state, text);
     if (!token || !usable(context, *token)) return bad_token();
-    if (!pipeline::check_parent(context.lane.reader(), *token)) return bad_token();
+    if (!pipeline::check_parent(context.lane.reader(), *context.state, *token)) {
+      return bad_token();
+    }
     return describe_other(context, *token, text);
   }
   auto token = context.tokens().find(text);
