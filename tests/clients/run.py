@@ -2,20 +2,24 @@
 """Takes unmodified Vault clients through a real server's life: hvac, node-vault and plain curl;
 and Rekey's own command line under both its names.
 
-usage: run.py (--server build/release/rekey | --bao) [--plain] [hvac] [cert] [node] [curl] [...]
+usage: run.py (--server build/release/rekey | --bao) [--plain] [hvac] [hvac-engines] [cert] [...]
 
 Each client gets a server of its own over TLS (--plain: without). A client whose package is missing
 fails, it isn't left out: python3-hvac is in tools/packages-test.txt, node-vault in
 node/package.json (`npm ci` is run when it isn't there). Exit status 1 if anything failed."""
 import argparse
+import contextlib
+import json
 import os
 import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/../api")
+sys.path.insert(0, f"{HERE}/../databases")
 
 import server  # noqa: E402
+import servers  # noqa: E402
 
 CLIENT_SECONDS_MAX = 180
 OUTGOING = 'outgoing { allow = ["localhost"] }'  # where the fake Kubernetes is
@@ -31,10 +35,33 @@ def npm_packages():
         )
 
 
+@contextlib.contextmanager
+def databases(folder):
+    """PostgreSQL, MariaDB and Redis, and the file that tells a client of them."""
+    started, described = [], {}
+    kinds = {"postgres": servers.Postgres, "mariadb": servers.MariaDb, "redis": servers.Redis}
+    try:
+        for name, kind in kinds.items():
+            database = kind()
+            started.append(database)
+            database.start()
+            database.make_manager()
+            described[name] = database.for_a_client()
+        path = f"{folder}/databases.json"
+        with open(path, "w", encoding="ascii") as f:
+            json.dump(described, f)
+        yield {"DATABASES": path}
+    finally:
+        for database in started:
+            database.close()
+
+
 CLIENTS = {
     "hvac": (lambda: None, ["/usr/bin/python3", f"{HERE}/hvac_client.py"]),
+    "hvac-engines": (lambda: None, ["/usr/bin/python3", f"{HERE}/hvac_engines_client.py"]),
     "cert": (lambda: None, ["/usr/bin/python3", f"{HERE}/cert_client.py"]),
     "node": (npm_packages, ["node", f"{HERE}/node/node_vault_client.js"]),
+    "node-engines": (npm_packages, ["node", f"{HERE}/node/node_vault_engines.js"]),
     "curl": (lambda: None, ["bash", f"{HERE}/curl_client.sh"]),
     "jwt": (lambda: None, ["/usr/bin/python3", f"{HERE}/jwt_client.py"]),
     "mfa": (lambda: None, ["/usr/bin/python3", f"{HERE}/mfa_client.py"]),
@@ -47,6 +74,7 @@ def run_client(name, kind, binary, tls):
     """Returns (passed, failed) and prints what failed."""
     prepare, command = CLIENTS[name]
     under_test = server.Server(kind, binary, {"server": ["empty"], "rekey-config": [OUTGOING]}, tls)
+    beside = contextlib.ExitStack()
     try:
         prepare()
         under_test.start()
@@ -62,6 +90,8 @@ def run_client(name, kind, binary, tls):
             "CLI_NAME": "vault" if name == "cli-vault" else "rekey",
             "HOME": under_test.folder,
         }
+        if name.endswith("-engines"):
+            env |= beside.enter_context(databases(under_test.folder))
         done = subprocess.run(
             command,
             env=env,
@@ -70,10 +100,11 @@ def run_client(name, kind, binary, tls):
             timeout=CLIENT_SECONDS_MAX,
             check=False,
         )
-    except (OSError, subprocess.SubprocessError, server.ServerError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError, server.ServerError) as error:
         print(f"FAIL {name}: {error}")
         return 0, 1
     finally:
+        beside.close()
         under_test.close()
     passed = sum(line.startswith("ok ") for line in done.stdout.split("\n"))
     failed = sum(line.startswith("FAIL ") for line in done.stdout.split("\n"))

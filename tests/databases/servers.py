@@ -19,6 +19,7 @@ START_SECONDS_MAX = 60
 CLIENT_SECONDS_MAX = 20
 ROOT_PASSWORD = "first-Root'pass-1"
 # The account that Rekey gets: rotating its password leaves the test's own account alone.
+FIXED = "stays"
 MANAGER, MANAGER_PASSWORD = "rekey_root", "Manager'pass-2"
 
 
@@ -98,12 +99,15 @@ class Database:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def for_a_client(self):
-        """What another program needs to use it: tests/clients. Its login works where the command
-        ends with 0 and prints none of the words of a refusal."""
+        """What another program needs to use it: tests/clients, with a user FIXED whose password
+        is `before`. A login works where the command ends with 0 and prints none of `refusals`."""
+        self.make_fixed_user(FIXED, "before")
         return {
             "config": self.config(),
             "creation": self.creation,
-            "login": self.as_client("NAME", self.question),
+            "rotation": self.rotation,
+            "fixed": FIXED,
+            "login_words": self.as_client("NAME", self.question),
             "password_variable": self.password_variable,
             "refusals": list(self.refusals),
         }
@@ -199,6 +203,7 @@ class Postgres(Database):
         'CREATE ROLE "{{name}}" WITH LOGIN PASSWORD \'{{password}}\' VALID UNTIL '
         "'{{expiration}}'; GRANT USAGE ON SCHEMA public TO \"{{name}}\"",
     ]
+    rotation = ["ALTER ROLE \"{{name}}\" WITH PASSWORD '{{password}}'"]
     # Fails after its first statement.
     broken = ["CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}'; SELECT no_such_function()"]
     slow = ["CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}'; SELECT pg_sleep(5)"]
@@ -281,6 +286,7 @@ class MariaDb(Database):
         "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'; "
         "GRANT SELECT ON mysql.* TO '{{name}}'@'%';"
     ]
+    rotation = ["ALTER USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'"]
     broken = ["CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'; SELECT no_such_function()"]
     slow = ["CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'; SELECT SLEEP(5)"]
 
@@ -342,5 +348,6 @@ class Redis(Database):
         }
 
     creation = ['["~*", "+@read"]']
+    rotation = []
     broken = ['["+@nosuchcategory"]']
     slow = None
