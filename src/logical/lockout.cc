@@ -79,49 +79,49 @@ LockoutRules lockout_rules(const Mount& mount, const LockoutByType& server) {
     if (const auto said = server.find(name); said != server.end()) take(said->second, rules);
   }
   const Json* config = mount.config.find("user_lockout_config");
-  if (config == nullptr || !config->is_object()) return rules;
   // It was read when it was written; what is older and can't be read changes nothing.
-  if (const auto said = parse_lockout_settings(*config->as_object())) take(*said, rules);
+  if (config != nullptr && config->is_object()) {
+    if (const auto said = parse_lockout_settings(*config->as_object())) take(*said, rules);
+  }
+  if (const auto said = server.find("*"); said != server.end()) take(said->second, rules);
   return rules;
 }
 
-std::string Lockout::key_of(std::string_view accessor, std::string_view name) {
-  return std::string(accessor) + "/" + std::string(name);
-}
-
-Lockout::Failures* Lockout::find(const std::string& key, const LockoutRules& rules,
+Lockout::Failures* Lockout::find(Names& names, const std::string& name, const LockoutRules& rules,
                                  base::WallTime now) {
-  const auto at = failures_.find(key);
-  if (at == failures_.end()) return nullptr;
+  const auto at = names.find(name);
+  if (at == names.end()) return nullptr;
   const bool full = at->second.count >= rules.threshold;
   if (now - at->second.last < (full ? rules.duration : rules.counter_reset)) return &at->second;
-  failures_.erase(at);
+  names.erase(at);
   return nullptr;
 }
 
 bool Lockout::locked(const Mount& mount, std::string_view name, base::WallTime now) {
   const LockoutRules rules = lockout_rules(mount, server_);
   if (rules.disabled) return false;
-  const std::string key = key_of(mount.accessor, name);
   std::lock_guard lock(mutex_);
-  const Failures* failures = find(key, rules, now);
+  const auto names = failures_.find(mount.accessor);
+  if (names == failures_.end()) return false;
+  const Failures* failures = find(names->second, std::string(name), rules, now);
   return failures != nullptr && failures->count >= rules.threshold;
 }
 
 bool Lockout::finish(const Mount& mount, std::string_view name, bool right, base::WallTime now) {
   const LockoutRules rules = lockout_rules(mount, server_);
   if (rules.disabled) return right;
-  const std::string key = key_of(mount.accessor, name);
+  const std::string key(name);
   std::lock_guard lock(mutex_);
-  Failures* failures = find(key, rules, now);
+  Names& names = failures_[mount.accessor];
+  Failures* failures = find(names, key, rules, now);
   if (failures != nullptr && failures->count >= rules.threshold) return false;
   if (right) {
-    if (failures != nullptr) failures_.erase(key);
+    if (failures != nullptr) names.erase(key);
     return true;
   }
   if (failures == nullptr) {
-    make_room();
-    failures = &failures_[key];
+    make_room(names);
+    failures = &names[key];
   }
   failures->count++;
   failures->last = now;
@@ -131,45 +131,49 @@ bool Lockout::finish(const Mount& mount, std::string_view name, bool right, base
 std::map<std::string, std::vector<std::string>> Lockout::locked_names(const MountOf& mount_of,
                                                                       base::WallTime now) {
   std::map<std::string, std::vector<std::string>> out;
-  std::map<std::string, std::optional<LockoutRules>> rules_of;
   std::lock_guard lock(mutex_);
-  for (const auto& [key, failures] : failures_) {
-    const size_t slash = key.find('/');  // accessors have none
-    const std::string accessor = key.substr(0, slash);
-    auto known = rules_of.find(accessor);
-    if (known == rules_of.end()) {
-      const auto mount = mount_of(accessor);
-      known = rules_of.emplace(accessor, std::nullopt).first;
-      if (mount != nullptr) known->second = lockout_rules(*mount, server_);
+  for (const auto& [accessor, names] : failures_) {
+    const auto mount = mount_of(accessor);
+    if (mount == nullptr) continue;
+    const LockoutRules rules = lockout_rules(*mount, server_);
+    if (rules.disabled) continue;
+    for (const auto& [name, failures] : names) {
+      const bool full = failures.count >= rules.threshold;
+      if (full && now - failures.last < rules.duration) out[accessor].push_back(name);
     }
-    const auto& rules = known->second;
-    if (!rules || rules->disabled || failures.count < rules->threshold ||
-        now - failures.last >= rules->duration) {
-      continue;
-    }
-    out[accessor].push_back(key.substr(slash + 1));
   }
   for (auto& [accessor, names] : out) std::ranges::sort(names);
   return out;
 }
 
 void Lockout::unlock(std::string_view mount_accessor, std::string_view name) {
-  const std::string key = key_of(mount_accessor, name);
   std::lock_guard lock(mutex_);
-  failures_.erase(key);
+  const auto names = failures_.find(std::string(mount_accessor));
+  if (names != failures_.end()) names->second.erase(std::string(name));
+}
+
+// Room for one more. Where all mounts together hold too many, the largest one pays: floods do.
+void Lockout::make_room(Names& names) {
+  if (names.size() >= kLockoutMountNamesMax) drop_older_half(names);
+  size_t all = 0;
+  for (const auto& [accessor, some] : failures_) all += some.size();
+  if (all < kLockoutNamesMax) return;
+  const auto smaller = [](const auto& a, const auto& b) {
+    return a.second.size() < b.second.size();
+  };
+  drop_older_half(std::ranges::max_element(failures_, smaller)->second);
 }
 
 // The half that failed longest ago goes: to push out one name costs an attacker more tries than
 // the name would have given.
-void Lockout::make_room() {
-  if (failures_.size() < kLockoutNamesMax) return;
+void Lockout::drop_older_half(Names& names) {
   std::vector<base::WallTime> times;
-  times.reserve(failures_.size());
-  for (const auto& [key, failures] : failures_) times.push_back(failures.last);
+  times.reserve(names.size());
+  for (const auto& [name, failures] : names) times.push_back(failures.last);
   const auto middle = times.begin() + static_cast<ptrdiff_t>(times.size() / 2);
   std::ranges::nth_element(times, middle);
   const base::WallTime oldest_kept = *middle;
-  std::erase_if(failures_, [&](const auto& entry) { return entry.second.last <= oldest_kept; });
+  std::erase_if(names, [&](const auto& entry) { return entry.second.last <= oldest_kept; });
 }
 
 }  // namespace rekey::logical

@@ -23,6 +23,8 @@ namespace rekey::logical {
 struct Mount;
 
 constexpr size_t kLockoutNamesMax = 100'000;  // names that failed lately, of all mounts
+// Of one mount: a flood of made-up names there pushes out no lock of another.
+constexpr size_t kLockoutMountNamesMax = 25'000;
 // An attempt at what isn't known to exist only counts where its name is at most this long.
 constexpr size_t kLockoutNameBytesMax = 128;
 
@@ -39,7 +41,7 @@ struct LockoutSettings {
   std::optional<base::Duration> duration, counter_reset;
   std::optional<bool> disabled;
 };
-// The server's, by type of auth method; "all" goes before them.
+// The server's, by type of auth method; "all" goes before them, and "*" over them and the mounts'.
 using LockoutByType = std::map<std::string, LockoutSettings, std::less<>>;
 
 // Whether this type of auth method counts failures at all.
@@ -75,14 +77,16 @@ class Lockout {
     int64_t count = 0;
     base::WallTime last{};
   };
-  static std::string key_of(std::string_view accessor, std::string_view name);
+  using Names = std::unordered_map<std::string, Failures>;
   // Null where there are none that still count.
-  Failures* find(const std::string& key, const LockoutRules& rules, base::WallTime now);
-  void make_room();
+  static Failures* find(Names& names, const std::string& name, const LockoutRules& rules,
+                        base::WallTime now);
+  void make_room(Names& names);
+  static void drop_older_half(Names& names);
 
   const LockoutByType server_;
   std::mutex mutex_;
-  std::unordered_map<std::string, Failures> failures_;
+  std::unordered_map<std::string, Names> failures_;  // by accessor of the mount
 };
 
 }  // namespace rekey::logical

@@ -79,6 +79,8 @@ TEST_F(LockoutTest, TheServersConfigurationGoesBeforeTheMounts) {
   EXPECT_TRUE(lockout_rules(mount_, server).disabled);
   mount_.config.set("user_lockout_config", base::JsonObject{{"lockout_disable", false}});
   EXPECT_FALSE(lockout_rules(mount_, server).disabled);
+  server["*"].disabled = true;  // by the environment: over everything
+  EXPECT_TRUE(lockout_rules(mount_, server).disabled);
 }
 
 TEST_F(LockoutTest, ListsWhoIsLockedAndUnlocks) {
@@ -103,6 +105,30 @@ TEST_F(LockoutTest, ListsWhoIsLockedAndUnlocks) {
   fail(5);
   clock_.advance(minutes(15));
   EXPECT_TRUE(listed().empty());
+}
+
+TEST_F(LockoutTest, AFloodElsewherePushesOutNoLock) {
+  fail(5);
+  Mount other;
+  other.accessor = "auth_approle_1";
+  for (size_t i = 0; i < 3 * kLockoutMountNamesMax; i++) {
+    clock_.advance(std::chrono::microseconds(1));
+    EXPECT_FALSE(lockout_.finish(other, std::to_string(i), false, clock_.wall()));
+  }
+  EXPECT_TRUE(locked());
+}
+
+TEST_F(LockoutTest, ManyMountsTogetherAreBounded) {
+  fail(5);
+  std::vector<Mount> others(6);
+  for (size_t n = 0; n < others.size(); n++) others[n].accessor = std::to_string(n);
+  for (size_t i = 0; i < 24'000; i++) {
+    clock_.advance(std::chrono::microseconds(1));
+    for (Mount& other : others) {
+      EXPECT_FALSE(lockout_.finish(other, std::to_string(i), false, clock_.wall()));
+    }
+  }
+  EXPECT_TRUE(locked());
 }
 
 TEST(LockoutSettingsTest, ReadsWhatVaultReads) {

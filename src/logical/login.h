@@ -57,6 +57,8 @@ struct Renewal {
   const std::vector<std::string>& policies;  // of the token, with "default"; not its entity's
   const Login::Pairs& metadata;
   const base::JsonObject& internal;
+  // No token yet: a login that waits for its second factor, asked about again before it gets one.
+  bool waiting = false;
 };
 
 }  // namespace rekey::logical

@@ -350,6 +350,8 @@ base::Result<void> Backend::revoke_lease(Context&, const HeldLease&) const { ret
 
 base::Result<bool> Backend::tend(Context&) const { return false; }
 
+base::Result<std::string> Backend::login_role(Context&) const { return std::string(); }
+
 base::Result<std::optional<TokenParams>> Backend::renew_login(Context&, const Renewal&) const {
   return std::nullopt;
 }

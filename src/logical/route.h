@@ -176,6 +176,10 @@ class Backend {
   // auth mount's part of the store.
   virtual base::Result<std::optional<TokenParams>> renew_login(Context& context,
                                                                const Renewal& renewal) const;
+  // Of an auth method whose logins don't say their role's name: the role of the one that
+  // `context.request` is, for quotas, before anything else is looked at (`context.fields` is
+  // empty). Empty where there is none.
+  virtual base::Result<std::string> login_role(Context& context) const;
 };
 
 }  // namespace rekey::logical

@@ -79,7 +79,7 @@ base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& requ
     // 1a. How often: before anything costs something. Such a refusal isn't recorded unless it is
     // configured so: it says nothing, and a flood must not fill the record.
     if (attempts == 1) {
-      auto within = check_rate(call);
+      auto within = check_rate(lane, call);
       if (!within && !call.state->quotas->records_refusals()) co_return forward(within);
       if (!within) {
         answer = forward(within);
@@ -395,6 +395,7 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
   if (!response->says_nothing() && !response->plain) {
     logical::RouteTable::warn_of_unused(call.match, request.data, response->warnings);
   }
+  if (auto within = check_new_token(call, *response); !within) return forward(within);
   // What a second factor is asked for with isn't wrapped: the token will be.
   const bool wants_factor = response->auth && !response->auth->mfa_requirement.empty();
   const bool wrappable = response->status == 0 && !response->wrap && !response->plain &&

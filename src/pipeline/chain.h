@@ -81,8 +81,10 @@ class Chain {
   base::Result<void> authorise(Lane& lane, Call& call);
   base::Result<logical::Response> dispatch(Lane& lane, Call& call);
   uint64_t microseconds_since(base::WallTime then) const;
-  base::Result<void> check_rate(const Call& call);
+  std::string role_of(Lane& lane, Call& call);
+  base::Result<void> check_rate(Lane& lane, Call& call);
   base::Result<void> check_lease_count(const Call& call);
+  base::Result<void> check_new_token(const Call& call, const logical::Response& response);
   base::Result<void> record_intent(Lane& lane, const Call& call);
   base::Result<void> intend(Lane& lane, Call& call, CallContext& context,
                             const logical::LeaseGrant& grant);

@@ -219,7 +219,8 @@ bool login_cut_off(const CallContext& context, const Mount& mount, std::string_v
 Result<void> ask_whether_renewable(CallContext& context, const Mount& mount, const Login& login) {
   if (!login.renewable) return {};
   const auto policies = logical::clean_policies(login.token.policies);
-  auto now = ask_method(context, mount, {login.role, policies, login.metadata, login.internal});
+  auto now =
+      ask_method(context, mount, {login.role, policies, login.metadata, login.internal, true});
   if (!now) return forward(now);
   if (*now && logical::clean_policies((*now)->policies) != policies) {
     return base::fail(ErrorKind::kUnauthenticated, "permission denied",

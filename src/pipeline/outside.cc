@@ -43,10 +43,7 @@ Result<void> Chain::checkpoint(Lane& lane, Call& call) {
 
 // The request succeeded: its grant becomes a lease; an intent without one has served its purpose.
 Result<void> Chain::settle(CallContext& context, Call& call, logical::Response& response) {
-  const bool new_token = response.auth && !call.request.path.starts_with("auth/token/renew") &&
-                         response.auth->type == logical::TokenType::kService &&
-                         response.auth->lease_duration_s > 0 && call.txn->has_writes();
-  if (new_token || (response.lease && !call.intent)) {
+  if (response.lease && !call.intent) {
     auto within = check_lease_count(call);
     if (!within) return within;
   }

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <functional>
+
+#include "base/codec.h"
+#include "identity/token.h"
 
 namespace rekey::pipeline {
 namespace {
@@ -43,16 +47,47 @@ bool flag(const Json& row, std::string_view name) {
   return member != nullptr && member->as_bool() && *member->as_bool();
 }
 
-Result<int64_t> count_keys(storage::Reader& reader, const std::string& prefix) {
+// The keys of a prefix that `counts`.
+using Counts = std::function<Result<bool>(std::string_view key)>;
+Result<int64_t> count_keys(storage::Reader& reader, const std::string& prefix,
+                           const Counts& counts = {}) {
   int64_t count = 0;
   std::string after;
   while (true) {
     auto keys = reader.scan(prefix, after, kCountPage);
     if (!keys) return forward(keys);
-    count += static_cast<int64_t>(keys->size());
+    for (const std::string& key : *keys) {
+      auto one = counts ? counts(key) : Result<bool>(true);
+      if (!one) return forward(one);
+      count += *one ? 1 : 0;
+    }
     if (keys->size() < kCountPage) return count;
     after = std::move(keys->back());
   }
+}
+
+std::string_view last_part(std::string_view key) {
+  return key.substr(std::min(key.rfind('/') + 1, key.size()));
+}
+
+// database/creds/<role>/<id>: the role stands before the id.
+bool lease_of_role(std::string_view key, std::string_view role) {
+  key.remove_suffix(std::min(last_part(key).size() + 1, key.size()));
+  return last_part(key) == role;
+}
+
+// Who logged in with it; that stands in the token's row alone.
+Result<bool> token_of_role(barrier::Txn& txn, std::string_view key, std::string_view role) {
+  std::string_view hex = last_part(key);
+  hex.remove_prefix(std::min<size_t>(1, hex.size()));
+  auto hash = base::hex_decode(hex);
+  if (!hash) return false;
+  auto row = txn.peek(identity::token_row_key(*hash));
+  if (!row) return forward(row);
+  if (!*row) return false;
+  auto token = identity::decode_token(**row);
+  if (!token) return forward(token);
+  return token->login_role == role;
 }
 
 }  // namespace
@@ -174,7 +209,7 @@ Result<QuotaSet> QuotaSet::load(storage::Reader& reader, barrier::Txn& txn,
       }
     }
   }
-  auto counted = set.recount(reader);
+  auto counted = set.recount(reader, txn);
   if (!counted) return forward(counted);
   return set;
 }
@@ -193,14 +228,27 @@ bool QuotaSet::is_exempt(std::string_view path) const {
   });
 }
 
-Result<void> QuotaSet::recount(storage::Reader& reader) const {
+bool QuotaSet::has_roles(QuotaKind kind) const {
+  return std::ranges::any_of(rows_[static_cast<size_t>(kind)],
+                             [](const Row& row) { return !row.quota.role.empty(); });
+}
+
+Result<void> QuotaSet::recount(storage::Reader& reader, barrier::Txn& txn) const {
   for (const Row& row : rows_[static_cast<size_t>(QuotaKind::kLeaseCount)]) {
     std::string path = row.quota.path;
     if (path.ends_with('*')) path.pop_back();
     const int64_t since = row.leases->since.load();
-    auto leases = count_keys(reader, "lease/id/" + path);
+    const std::string& role = row.quota.role;
+    const auto of_role = [&](const std::function<Result<bool>(std::string_view)>& counts) {
+      return role.empty() ? Counts() : Counts(counts);
+    };
+    auto leases = count_keys(reader, "lease/id/" + path, of_role([&](std::string_view key) {
+                               return Result<bool>(lease_of_role(key, role));
+                             }));
     if (!leases) return forward(leases);
-    auto tokens = count_keys(reader, "token/path/" + path);
+    auto tokens =
+        count_keys(reader, "token/path/" + path,
+                   of_role([&](std::string_view key) { return token_of_role(txn, key, role); }));
     if (!tokens) return forward(tokens);
     row.leases->counted.store(*leases + *tokens);
     row.leases->since.fetch_sub(since);  // these are in the store by now, or failed

@@ -90,11 +90,13 @@ class QuotaSet {
   // The quota of this kind that counts for a request; nullptr: none.
   const Row* find(QuotaKind kind, const Asked& asked) const;
   bool has(QuotaKind kind) const { return !rows_[static_cast<size_t>(kind)].empty(); }
+  // Whether a quota of this kind counts for one role alone, so that a login's has to be found out.
+  bool has_roles(QuotaKind kind) const;
   bool is_exempt(std::string_view path) const;
   bool records_refusals() const { return records_refusals_; }
 
   // Counts the leases of every lease-count quota anew. For a thread that may take its time.
-  base::Result<void> recount(storage::Reader& reader) const;
+  base::Result<void> recount(storage::Reader& reader, barrier::Txn& txn) const;
 
  private:
   // From the most particular to the least.

@@ -33,7 +33,9 @@ void Removal::recount_quotas() {
   const base::Duration begin = parts_.clock.monotonic();
   if (begin < recount_again_) return;
   auto reader = parts_.store.open_reader();
-  if (!reader || !state->quotas->recount(**reader)) return;
+  if (!reader) return;
+  barrier::Txn txn(**reader, *state->keyring, parts_.random);
+  if (!state->quotas->recount(**reader, txn)) return;
   const base::Duration end = parts_.clock.monotonic();
   recount_again_ = end + std::max(kRecountInterval, 20 * (end - begin));
 }

@@ -12,6 +12,7 @@ class AppRole final : public logical::Backend {
   const logical::RouteTable& routes() const override { return routes_; }
   base::Result<std::optional<logical::TokenParams>> renew_login(
       logical::Context& context, const logical::Renewal& renewal) const override;
+  base::Result<std::string> login_role(logical::Context& context) const override;
 
  private:
   void add_role_routes();

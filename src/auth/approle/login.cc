@@ -112,6 +112,14 @@ Result<std::optional<logical::TokenParams>> AppRole::renew_login(
   return std::move((*role)->token);
 }
 
+Result<std::string> AppRole::login_role(Context& context) const {
+  const base::Json* role_id = context.request.data.find("role_id");
+  if (role_id == nullptr || role_id->as_string() == nullptr) return std::string();
+  auto role = find_by_role_id(context, *role_id->as_string());
+  if (!role) return forward(role);
+  return *role ? std::move((*role)->name) : std::string();
+}
+
 void AppRole::add_login_routes() {
   routes_.add({.pattern = "login",
                .fields = {{"role_id", FieldType::kString, "The role's id."},

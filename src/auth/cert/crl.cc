@@ -149,6 +149,20 @@ Result<Crl> crl_of(const Context& context, Response& response) {
   return crl;
 }
 
+// How much the other lists of the mount hold.
+Result<size_t> others_bytes(Context& context, std::string_view name) {
+  auto all = context.storage->list("crl/", {}, kCrlsMax);
+  if (!all) return forward(all);
+  size_t bytes = 0;
+  for (const std::string& other : *all) {
+    if (other == name) continue;
+    auto text = context.storage->get(row_of(other));
+    if (!text) return forward(text);
+    bytes += *text ? (*text)->size() : 0;
+  }
+  return bytes;
+}
+
 Result<Response> write(Context& context) {
   const std::string name = name_of(context);
   if (name.size() > kCrlNameBytesMax) return logical::bad_request("the name is too long");
@@ -167,7 +181,13 @@ Result<Response> write(Context& context) {
     if (!before) return forward(before);
     crl->list = std::move((*before)->list);
   }
-  auto put = context.storage->put(row_of(name), encode(*crl));
+  std::string row = encode(*crl);
+  auto others = others_bytes(context, name);
+  if (!others) return forward(others);
+  if (*others + row.size() > kCrlBytesTotalMax) {
+    return logical::bad_request("the CRLs of this mount are too large together");
+  }
+  auto put = context.storage->put(row_of(name), std::move(row));
   if (!put) return forward(put);
   return response;
 }

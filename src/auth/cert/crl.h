@@ -11,6 +11,8 @@ namespace rekey::auth::cert {
 
 inline constexpr size_t kCrlNameBytesMax = 256;
 inline constexpr size_t kCrlUrlBytesMax = 2048;
+// All lists of a mount together, as they are stored: a login may have to read them anew.
+inline constexpr size_t kCrlBytesTotalMax = 64 * 1024 * 1024;
 inline constexpr size_t kCrlsMax = 100;  // in one mount: a login looks into all of them
 
 // Whether one of a chain's certificates is in a list of its issuer.

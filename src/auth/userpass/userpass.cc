@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/codec.h"
+#include "crypto/digest.h"
 #include "crypto/password.h"
 #include "logical/answer.h"
 #include "logical/cidr.h"
@@ -165,6 +167,13 @@ Result<Response> write_policies(Context& context) {
   return Response{};
 }
 
+// Tells a password's hash from the next one's without being it.
+std::string mark_of(std::string_view hash) {
+  constexpr size_t kMarkBytes = 8;
+  const crypto::Sha256Digest digest = crypto::sha256("userpass mark", hash);
+  return base::hex_encode(crypto::as_bytes(digest).substr(0, kMarkBytes));
+}
+
 Result<Response> login(Context& context) {
   const std::string name = name_of(context);
   const std::string_view password = context.fields.text("password");
@@ -196,6 +205,7 @@ Result<Response> login(Context& context) {
   granted.alias_name = name;
   granted.display_name = name;
   granted.metadata = {{"username", name}};
+  granted.internal.set("password", mark_of((*user)->hash));
   granted.internal.set("policies", Json::strings((*user)->token.policies));
   granted.token = std::move((*user)->token);
   Response response;
@@ -214,6 +224,12 @@ Result<std::optional<logical::TokenParams>> Userpass::renew_login(
   auto user = read_user(context, name);
   if (!user) return forward(user);
   if (!*user) return logical::bad_request("the user no longer exists, not renewing");
+  // A password that was changed meanwhile is one that may have been known to others.
+  if (renewal.waiting &&
+      Json(renewal.internal).string_or("password", "") != mark_of((*user)->hash)) {
+    return base::fail(ErrorKind::kUnauthenticated, "permission denied",
+                      "the password was changed before the second factor");
+  }
   // A token keeps its policies for life; where the user has others now, it ends.
   const auto given = logical::strings_at(Json(renewal.internal), "policies");
   if (logical::clean_policies(given) != logical::clean_policies((*user)->token.policies)) {
