@@ -60,6 +60,16 @@ Result<SecretId> check_secret_id(Context& context, const Role& role, std::string
   return std::move(secret);
 }
 
+// What a wrong secret id costs where the role id exists, so that time doesn't tell which do.
+Result<void> pretend(Context& context, std::string_view text) {
+  auto role = find_any_role(context);
+  if (!role) return forward(role);
+  if (!*role) return {};
+  auto found = SecretIds(context, **role).find(text);
+  if (!found) return forward(found);
+  return {};
+}
+
 Result<Response> login(Context& context) {
   const std::string_view role_id = context.fields.text("role_id");
   const std::string_view text = context.fields.text("secret_id");
@@ -68,14 +78,16 @@ Result<Response> login(Context& context) {
     return base::fail(base::ErrorKind::kUnauthenticated, "permission denied",
                       "the role id is locked");
   }
+  if (text.size() > kSecretIdBytesMax) return refused("the secret id is too long");
   auto role = find_by_role_id(context, role_id);
   if (!role) return forward(role);
   if (!*role) {
     if (text.empty()) return logical::bad_request("missing secret_id");
+    auto pretended = pretend(context, text);
+    if (!pretended) return forward(pretended);
     (void)finish(context, role_id, false, false);
     return refused("no such role id");
   }
-  if (text.size() > kSecretIdBytesMax) return refused("the secret id is too long");
   SecretId secret;
   if ((*role)->bind_secret_id) {
     if (text.empty()) return logical::bad_request("missing secret_id");

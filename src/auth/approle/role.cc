@@ -93,6 +93,15 @@ Result<std::optional<Role>> find_by_role_id(Context& context, std::string_view r
   return read_role(context, **name);
 }
 
+Result<std::optional<Role>> find_any_role(Context& context) {
+  auto ids = context.storage->list("roleid/", {}, 1);
+  if (!ids) return forward(ids);
+  if (ids->empty()) return std::optional<Role>();
+  auto name = context.storage->get("roleid/" + ids->front());
+  if (!name) return forward(name);
+  return *name ? read_role(context, **name) : std::optional<Role>();
+}
+
 Result<void> save_role(Context& context, const Role* before, const Role& role) {
   if (before == nullptr || before->role_id != role.role_id) {
     auto taken = context.storage->get(role_id_row(role.role_id));

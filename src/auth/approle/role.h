@@ -36,6 +36,8 @@ base::JsonObject describe(const Role& role);  // as a read shows it: without ids
 base::Result<std::optional<Role>> read_role(logical::Context& context, std::string_view name);
 base::Result<std::optional<Role>> find_by_role_id(logical::Context& context,
                                                   std::string_view role_id);
+// Any role of the mount; nothing where there is none.
+base::Result<std::optional<Role>> find_any_role(logical::Context& context);
 // `before` as it was read, or null. Failure: kInvalid where another role has this role id.
 base::Result<void> save_role(logical::Context& context, const Role* before, const Role& role);
 base::Result<void> erase_role(logical::Context& context, const Role& role);
