@@ -107,6 +107,9 @@ Result<void> walk_rows(MDB_env* env, const Databases& databases, BackupReport& r
   auto revision = read_revision(txn.get(), databases.meta);
   if (!revision) return base::forward(revision);
   report.revision = *revision;
+  auto format = read_format(txn.get(), databases.meta);
+  if (!format) return base::forward(format);
+  report.format = *format;
   MDB_stat stat{};
   if (int code = mdb_stat(txn.get(), databases.rows, &stat); code != 0) {
     return fail_lmdb(code, "the backup can't be read");
@@ -150,7 +153,6 @@ Result<void> walk_file(const std::string& path, BackupReport& report) {
   auto databases = open_databases(env.get());
   if (!databases) return base::forward(databases);
   if (!*databases) return base::fail(ErrorKind::kCorrupt, "the backup holds no store");
-  report.format = kLmdbFormat;
   return walk_rows(env.get(), **databases, report);
 }
 
@@ -166,6 +168,32 @@ Result<std::string> keep_present(const DataFolder& folder) {
   }
   return base::fail(ErrorKind::kUnavailable, "there are too many old stores beside this one",
                     present + ".before-restore-*");
+}
+
+// What is only in the present store's redo files comes into its data file, or, if that can't be
+// opened any more, out of the way: it must not be applied to another store.
+Result<void> settle_redo(const std::string& folder_path, const base::Log& log) {
+  const base::SystemClock clock;
+  struct stat info{};
+  bool any = false;
+  for (const char* name : kRedoNames) {
+    any = any || (::stat((folder_path + "/" + name).c_str(), &info) == 0 && info.st_size > 0);
+  }
+  if (!any) return {};
+  auto store = LmdbStore::open({.folder = folder_path}, clock, log);
+  if (store) return {};  // closing it moves everything
+  if (store.error().kind() != ErrorKind::kCorrupt) return base::forward(store);
+  constexpr int kKeptMax = 1'000;
+  for (const char* name : kRedoNames) {
+    const std::string present = folder_path + "/" + name;
+    for (int number = 1; number <= kKeptMax; ++number) {
+      const std::string kept = present + ".before-restore-" + std::to_string(number);
+      if (::stat(kept.c_str(), &info) == 0) continue;
+      if (::rename(present.c_str(), kept.c_str()) == 0 || errno == ENOENT) break;
+      return fail_errno("the present store can't be kept", kept);
+    }
+  }
+  return {};
 }
 
 Result<void> copy_image(const std::string& from, const std::string& to) {
@@ -184,6 +212,7 @@ Result<void> copy_image(const std::string& from, const std::string& to) {
 
 // LMDB writes the copy into a pipe on a thread of its own; here it comes out in pieces.
 Result<void> LmdbStore::backup(const BackupSink& sink, const OnBackupProgress& progress) {
+  if (auto flushed = flush_all(); !flushed) return flushed;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("the backup can't be started", "pipe");
   UniqueFd read_end(ends[0]), write_end(ends[1]);
@@ -243,6 +272,7 @@ Result<BackupReport> verify_backup(const std::string& path) {
 
 Result<RestoreReport> restore_backup(const std::string& path, const std::string& folder_path,
                                      const base::Log& log) {
+  if (auto settled = settle_redo(folder_path, log); !settled) return base::forward(settled);
   auto folder = DataFolder::open(folder_path, log);
   if (!folder) return base::forward(folder);
   auto verified = verify_backup(path);

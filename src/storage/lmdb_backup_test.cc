@@ -65,7 +65,7 @@ TEST_F(BackupTest, RestoredStoreIsTheOneBackedUp) {
   ASSERT_TRUE(report) << report.error().describe();
   EXPECT_EQ(report->revision, 2u);
   EXPECT_EQ(report->rows, 5'000u);
-  EXPECT_EQ(report->format, 1u);
+  EXPECT_EQ(report->format, 3u);
   EXPECT_EQ(report->bytes, std::filesystem::file_size(file("backup")));
 
   const auto restored = restore_backup(file("backup"), file("store"), kNoLog);
@@ -178,6 +178,36 @@ TEST_F(BackupTest, FailingSinkEndsTheBackupAndNotTheServer) {
   fill(*store, 10, "still writable");
   back_up(*store, "backup");
   EXPECT_TRUE(verify_backup(file("backup")));
+}
+
+// The present store ended in a crash: what is in its redo files is kept with it, and isn't applied
+// to what takes its place.
+TEST_F(BackupTest, OverACrashedStore) {
+  auto store = open("store");
+  fill(*store, 3, "backed up");
+  back_up(*store, "backup");
+  fill(*store, 3, "newer");
+  std::filesystem::create_directory(file("crashed"));
+  std::filesystem::permissions(file("crashed"), std::filesystem::perms::owner_all);
+  for (const char* name : {"data.mdb", "redo-0", "redo-1"}) {
+    write("crashed/" + std::string(name), contents("store/" + std::string(name)));
+  }
+  const auto restored = restore_backup(file("backup"), file("crashed"), kNoLog);
+  ASSERT_TRUE(restored) << restored.error().describe();
+  EXPECT_EQ(value(*open("crashed"), "k2"), "backed up");
+  std::filesystem::create_directory(file("old"));
+  std::filesystem::permissions(file("old"), std::filesystem::perms::owner_all);
+  std::filesystem::rename(restored->kept_path, file("old/data.mdb"));
+  EXPECT_EQ(value(*open("old"), "k2"), "newer");
+
+  // One that can't be opened any more: the redo files are put aside.
+  std::filesystem::create_directory(file("broken"));
+  std::filesystem::permissions(file("broken"), std::filesystem::perms::owner_all);
+  write("broken/data.mdb", std::string(8'192, 'x'));
+  write("broken/redo-0", contents("store/redo-0"));
+  ASSERT_TRUE(restore_backup(file("backup"), file("broken"), kNoLog));
+  EXPECT_EQ(value(*open("broken"), "k2"), "backed up");
+  EXPECT_EQ(contents("broken/redo-0.before-restore-1"), contents("store/redo-0"));
 }
 
 }  // namespace

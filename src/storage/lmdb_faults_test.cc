@@ -1,8 +1,9 @@
 // The store on a disk that fails or loses its power at the k-th write or sync, for every k.
 //
-// LMDB's and our own system calls on the data file go through a shim: the functions below stand in
-// for the C library's in this program, for LMDB too. Shown is: what was acknowledged is there after
-// any of these, what was refused is not, and a full disk is over when there is room again.
+// LMDB's and our own system calls on the data file and the redo files go through a shim: the
+// functions below stand in for the C library's in this program, for LMDB too. Shown is: what was
+// acknowledged is there after any of these, what was refused is not, and a full disk is over when
+// there is room again.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -27,20 +28,25 @@ constexpr size_t kSectorBytes = 512;  // written whole or not at all
 
 enum class Kind { kNone, kNoSpace, kIoError, kShortWrite, kPowerLoss };
 
-// One file's writes and syncs, counted. Off until watch() names the file.
-class FaultyFile {
+// The writes and syncs of a store's files, counted together. Off until watch() names the folder.
+class FaultyFiles {
  public:
-  void watch(const std::string& path, Kind kind, uint64_t at) {
+  static constexpr const char* kNames[] = {"data.mdb", "redo-0", "redo-1"};
+
+  void watch(const std::string& folder, Kind kind, uint64_t at) {
     std::lock_guard lock(mutex_);
-    struct stat status{};
-    ASSERT_EQ(::stat(path.c_str(), &status), 0);
-    inode_ = status.st_ino, device_ = status.st_dev;
-    kind_ = kind, at_ = at, operations_ = 0, failing_ = false;
-    unsynced_.clear();
+    files_.clear();
+    for (const char* name : kNames) {
+      struct stat status{};
+      ASSERT_EQ(::stat((folder + "/" + name).c_str(), &status), 0);
+      device_ = status.st_dev;
+      files_[status.st_ino].name = name;
+    }
+    folder_ = folder, kind_ = kind, at_ = at, operations_ = 0, failing_ = false;
   }
   void unwatch() {
     std::lock_guard lock(mutex_);
-    inode_ = 0;
+    files_.clear();
   }
   uint64_t operations() {
     std::lock_guard lock(mutex_);
@@ -61,10 +67,11 @@ class FaultyFile {
     size_t bytes = 0;
     for (const iovec& piece : pieces) bytes += piece.iov_len;
     std::lock_guard lock(mutex_);
-    if (!is_watched(fd)) return static_cast<ssize_t>(bytes);
+    File* file = watched(fd);
+    if (file == nullptr) return static_cast<ssize_t>(bytes);
     const bool hit = count();
     if (failing_ && kind_ == Kind::kPowerLoss) {
-      if (hit) remember(fd, pieces, offset, bytes);
+      if (hit) remember(*file, fd, pieces, offset, bytes);
       return dead();
     }
     if (failing_ && kind_ == Kind::kShortWrite && bytes > 1) {
@@ -73,18 +80,19 @@ class FaultyFile {
       errno = kind_ == Kind::kIoError ? EIO : ENOSPC;
       return -1;
     }
-    remember(fd, pieces, offset, bytes);
+    remember(*file, fd, pieces, offset, bytes);
     return static_cast<ssize_t>(bytes);
   }
   void after_write(int fd) {
     std::lock_guard lock(mutex_);
     // The header is written through: it is durable when the call returns.
     const bool synced = (::fcntl(fd, F_GETFL) & O_DSYNC) != 0;
-    if (is_watched(fd) && synced && !failing_) unsynced_.pop_back();
+    File* file = watched(fd);
+    if (file != nullptr && synced) file->unsynced.pop_back();
   }
   int before_sync(int fd) {
     std::lock_guard lock(mutex_);
-    if (!is_watched(fd)) return 0;
+    if (watched(fd) == nullptr) return 0;
     count();
     if (failing_ && kind_ == Kind::kPowerLoss) return static_cast<int>(dead());
     if (failing_) {
@@ -95,19 +103,36 @@ class FaultyFile {
   }
   void after_sync(int fd) {
     std::lock_guard lock(mutex_);
-    if (is_watched(fd)) unsynced_.clear();
+    if (File* file = watched(fd); file != nullptr) file->unsynced.clear();
   }
 
-  // What the disk holds after the power went: of each sector that wasn't synced the new or the old.
-  std::string after_power_loss(const std::string& path, base::Random& random) {
+  // What the disk holds after the power went, by file: of each sector that wasn't synced the new or
+  // the old.
+  std::map<std::string, std::string> after_power_loss(base::Random& random) {
     std::lock_guard lock(mutex_);
-    std::ifstream in(path, std::ios::binary);
+    std::map<std::string, std::string> images;
+    for (const auto& [inode, file] : files_) images[file.name] = image(file, random);
+    return images;
+  }
+
+ private:
+  struct Write {
+    size_t offset = 0;
+    std::string before, after;
+  };
+  struct File {
+    std::string name;
+    std::vector<Write> unsynced;
+  };
+
+  std::string image(const File& file, base::Random& random) const {
+    std::ifstream in(folder_ + "/" + file.name, std::ios::binary);
     std::string image((std::istreambuf_iterator<char>(in)), {});
-    for (auto write = unsynced_.rbegin(); write != unsynced_.rend(); ++write) {
+    for (auto write = file.unsynced.rbegin(); write != file.unsynced.rend(); ++write) {
       image.resize(std::max(image.size(), write->offset + write->before.size()));
       image.replace(write->offset, write->before.size(), write->before);
     }
-    for (const Write& write : unsynced_) {
+    for (const Write& write : file.unsynced) {
       for (size_t at = 0; at < write.after.size(); at += kSectorBytes) {
         if (random.number() % 2 == 0) continue;
         const size_t size = std::min(kSectorBytes, write.after.size() - at);
@@ -117,16 +142,11 @@ class FaultyFile {
     return image;
   }
 
- private:
-  struct Write {
-    size_t offset = 0;
-    std::string before, after;
-  };
-
-  bool is_watched(int fd) const {
+  File* watched(int fd) {
     struct stat status{};
-    return inode_ != 0 && ::fstat(fd, &status) == 0 && status.st_ino == inode_ &&
-           status.st_dev == device_;
+    if (files_.empty() || ::fstat(fd, &status) != 0 || status.st_dev != device_) return nullptr;
+    const auto found = files_.find(status.st_ino);
+    return found == files_.end() ? nullptr : &found->second;
   }
   // Whether it is this one that meets the fault; later ones meet it too.
   bool count() {
@@ -138,7 +158,7 @@ class FaultyFile {
     errno = EIO;
     return -1;
   }
-  void remember(int fd, std::span<const iovec> pieces, off_t offset, size_t bytes) {
+  void remember(File& file, int fd, std::span<const iovec> pieces, off_t offset, size_t bytes) {
     Write write{.offset = static_cast<size_t>(offset)};
     for (const iovec& piece : pieces) {
       write.after.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
@@ -152,20 +172,20 @@ class FaultyFile {
       write.before.assign(bytes, '\0');
     }
     if (reading >= 0) ::close(reading);
-    unsynced_.push_back(std::move(write));
+    file.unsynced.push_back(std::move(write));
   }
 
   std::mutex mutex_;
-  ino_t inode_ = 0;
+  std::map<ino_t, File> files_;
+  std::string folder_;
   dev_t device_ = 0;
   Kind kind_ = Kind::kNone;
   uint64_t at_ = 0, operations_ = 0;
   bool failing_ = false;
-  std::vector<Write> unsynced_;
 };
 
-FaultyFile& file() {
-  static FaultyFile one;
+FaultyFiles& file() {
+  static FaultyFiles one;
   return one;
 }
 
@@ -222,8 +242,11 @@ const base::SystemClock kClock;
 const base::Log kNoLog(kClock, -1);
 constexpr int kCommits = 12;
 
+// Small enough that a few commits fill a table, so that a run has several of them moved.
+constexpr size_t kTableBytes = 6'000;
+
 std::unique_ptr<LmdbStore> open_store(const std::string& folder) {
-  auto store = LmdbStore::open({.folder = folder}, kClock, kNoLog);
+  auto store = LmdbStore::open({.folder = folder, .table_bytes_full = kTableBytes}, kClock, kNoLog);
   EXPECT_TRUE(store) << store.error().describe();
   return store ? std::move(*store) : nullptr;
 }
@@ -311,10 +334,11 @@ TEST_P(LmdbFaults, AtEveryWriteAndSync) {
     auto store = open_store(folder.path());
     ASSERT_TRUE(store);
     const std::string when = "failing at " + std::to_string(at);
-    file().watch(folder.path() + "/data.mdb", GetParam(), at);
+    file().watch(folder.path(), GetParam(), at);
     Outcome run = run_commits(*store, 1);
     if (run.acknowledged == kCommits) break;  // beyond the last operation
     operations = at + 1;
+    (void)store->backup_to(-1, nullptr);  // so that nothing is under way when the disk is mended
     EXPECT_FALSE(store->health().writable) << when;
     EXPECT_NE(store->health().reason, "") << when;
     const bool permanent = store->health().permanent;
@@ -348,12 +372,13 @@ TEST(LmdbFaults, PowerLossAtEveryWriteAndSync) {
     const TemporaryFolder folder, other;
     auto store = open_store(folder.path());
     ASSERT_TRUE(store);
-    file().watch(folder.path() + "/data.mdb", Kind::kPowerLoss, at);
+    file().watch(folder.path(), Kind::kPowerLoss, at);
     run = run_commits(*store, 1);
     for (uint64_t seed = 0; seed < 2; seed++) {
       base::SeededRandom random(1000 * at + seed);
-      const std::string image = file().after_power_loss(folder.path() + "/data.mdb", random);
-      std::ofstream(other.path() + "/data.mdb", std::ios::binary) << image;
+      for (const auto& [name, image] : file().after_power_loss(random)) {
+        std::ofstream(other.path() + "/" + name, std::ios::binary) << image;
+      }
       const std::string when = "at " + std::to_string(at) + ", seed " + std::to_string(seed);
       auto again = open_store(other.path());
       ASSERT_TRUE(again) << when;

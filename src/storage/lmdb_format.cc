@@ -9,27 +9,11 @@ namespace {
 
 constexpr std::string_view kFormatKey = "format";
 constexpr std::string_view kRevisionKey = "revision";
+constexpr std::string_view kTagKey = "redo";
 
 int put_meta(MDB_txn* txn, MDB_dbi meta, std::string_view key, std::string_view value) {
   MDB_val name = to_val(key), data = to_val(value);
   return mdb_put(txn, meta, &name, &data, 0);
-}
-
-Result<uint32_t> check_format(MDB_txn* txn, MDB_dbi meta) {
-  MDB_val name = to_val(kFormatKey), data{};
-  const int code = mdb_get(txn, meta, &name, &data);
-  if (code != 0) return fail_lmdb(code, "the store has no format version");
-  if (data.mv_size != 4)
-    return base::fail(ErrorKind::kCorrupt, "the store's format version is damaged");
-  const uint32_t format = base::read_u32(to_view(data).data());
-  if (format > kLmdbFormat) {
-    return base::fail(ErrorKind::kUnsupported,
-                      "the store was written by a newer Rekey: its format is " +
-                          std::to_string(format) + " and this program knows up to " +
-                          std::to_string(kLmdbFormat));
-  }
-  if (format == 0) return base::fail(ErrorKind::kCorrupt, "the store's format version is damaged");
-  return format;
 }
 
 }  // namespace
@@ -107,8 +91,7 @@ Result<std::optional<Databases>> open_databases(MDB_env* env) {
       return fail_lmdb(code, "the file is not a store of Rekey");
     }
   }
-  if (auto checked = check_format(txn.get(), databases.meta); !checked)
-    return base::forward(checked);
+  if (auto format = read_format(txn.get(), databases.meta); !format) return base::forward(format);
   // Handles opened in a transaction live on only if it is committed, also a reading one.
   if (int code = mdb_txn_commit(txn.release()); code != 0) {
     return fail_lmdb(code, "the store can't be read");
@@ -133,26 +116,46 @@ Result<Databases> create_databases(MDB_env* env) {
   return databases;
 }
 
-Result<void> migrate_format(MDB_env* env, const Databases& databases) {
+Result<uint32_t> read_format(MDB_txn* txn, MDB_dbi meta) {
+  MDB_val name = to_val(kFormatKey), data{};
+  const int code = mdb_get(txn, meta, &name, &data);
+  if (code != 0) return fail_lmdb(code, "the store has no format version");
+  if (data.mv_size != 4)
+    return base::fail(ErrorKind::kCorrupt, "the store's format version is damaged");
+  const uint32_t format = base::read_u32(to_view(data).data());
+  if (format > kLmdbFormat) {
+    return base::fail(ErrorKind::kUnsupported,
+                      "the store was written by a newer Rekey: its format is " +
+                          std::to_string(format) + " and this program knows up to " +
+                          std::to_string(kLmdbFormat));
+  }
+  if (format == 0) return base::fail(ErrorKind::kCorrupt, "the store's format version is damaged");
+  return format;
+}
+
+// To 3: redo files stand beside the file, which an older program wouldn't look into.
+Result<uint64_t> migrate(MDB_env* env, const Databases& databases, uint64_t fresh_tag) {
   MDB_txn* begun = nullptr;
-  if (int code = mdb_txn_begin(env, nullptr, MDB_RDONLY, &begun); code != 0) {
-    return fail_lmdb(code, "the store can't be read");
-  }
+  int code = mdb_txn_begin(env, nullptr, 0, &begun);
+  if (code != 0) return fail_lmdb(code, "the store can't be written");
   TxnPtr txn(begun);
-  auto format = check_format(txn.get(), databases.meta);
+  auto format = read_format(txn.get(), databases.meta);
   if (!format) return base::forward(format);
-  if (*format == kLmdbFormat) return {};
-  txn.reset();
-  if (int code = mdb_txn_begin(env, nullptr, 0, &begun); code != 0) {
-    return fail_lmdb(code, "the store can't be migrated");
+  MDB_val name = to_val(kTagKey), data{};
+  code = mdb_get(txn.get(), databases.meta, &name, &data);
+  if (code == 0 && *format == kLmdbFormat) {
+    if (data.mv_size != 8) return base::fail(ErrorKind::kCorrupt, "the store's tag is damaged");
+    return base::read_u64(to_view(data).data());
   }
-  txn.reset(begun);
-  std::string bytes;
-  base::append_u32(bytes, kLmdbFormat);
-  int code = put_meta(txn.get(), databases.meta, kFormatKey, bytes);
+  if (code != 0 && code != MDB_NOTFOUND) return fail_lmdb(code, "the store can't be read");
+  std::string newest, tag;
+  base::append_u32(newest, kLmdbFormat);
+  base::append_u64(tag, fresh_tag);
+  code = put_meta(txn.get(), databases.meta, kFormatKey, newest);
+  if (code == 0) code = put_meta(txn.get(), databases.meta, kTagKey, tag);
   if (code == 0) code = mdb_txn_commit(txn.release());
-  if (code != 0) return fail_lmdb(code, "the store can't be migrated");
-  return {};
+  if (code != 0) return fail_lmdb(code, "the store can't be brought to its newest format");
+  return fresh_tag;
 }
 
 Result<Revision> read_revision(MDB_txn* txn, MDB_dbi meta) {

@@ -13,7 +13,7 @@
 
 namespace rekey::storage {
 
-inline constexpr uint32_t kLmdbFormat = 2;    // the newest that this program reads and writes
+inline constexpr uint32_t kLmdbFormat = 3;    // the newest that this program reads and writes
 inline constexpr size_t kRowHeaderBytes = 8;  // the revision, before the value
 inline constexpr const char* kRowsName = "rows";
 inline constexpr const char* kMetaName = "meta";
@@ -43,10 +43,13 @@ Result<std::optional<Databases>> open_databases(MDB_env* env);
 // Makes the databases of a new store, at revision 0.
 Result<Databases> create_databases(MDB_env* env);
 
-// Makes a store of an older format one of ours. 2 differs from 1 by the barrier's ledger alone,
-// which the barrier makes; an older program would write rows without it, and so must not open the
-// store.
-Result<void> migrate_format(MDB_env* env, const Databases& databases);
+// Brings a store of an older format to kLmdbFormat (2 differs from 1 by the barrier's ledger alone,
+// which the barrier makes; an older program would write rows without it) and gives the tag by which its redo files are
+// known; `fresh_tag` if it had none.
+Result<uint64_t> migrate(MDB_env* env, const Databases& databases, uint64_t fresh_tag);
+
+// The format of a store that open_databases() took.
+Result<uint32_t> read_format(MDB_txn* txn, MDB_dbi meta);
 
 // The store's revision as of `txn`.
 Result<Revision> read_revision(MDB_txn* txn, MDB_dbi meta);

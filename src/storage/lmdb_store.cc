@@ -7,7 +7,6 @@
 #include <cerrno>
 
 #include "base/check.h"
-#include "storage/listing.h"
 #include "storage/lmdb_format.h"
 
 namespace rekey::storage {
@@ -61,139 +60,7 @@ Result<EnvPtr> open_env(const LmdbOptions& options, const DataFolder& folder) {
   return env;
 }
 
-class LmdbCursor {
- public:
-  static Result<LmdbCursor> open(MDB_txn* txn, MDB_dbi rows) {
-    MDB_cursor* opened = nullptr;
-    if (int code = mdb_cursor_open(txn, rows, &opened); code != 0) {
-      return fail_lmdb(code, "the store can't be read");
-    }
-    return LmdbCursor(CursorPtr(opened));
-  }
-
-  bool seek(std::string_view key) {
-    key_ = to_val(key);
-    return move(key.empty() ? MDB_FIRST : MDB_SET_RANGE);
-  }
-  bool next() { return move(MDB_NEXT); }
-  std::string_view key() const { return to_view(key_); }
-  Result<void> status() const {
-    if (code_ == 0 || code_ == MDB_NOTFOUND) return {};
-    return fail_lmdb(code_, "the store can't be read");
-  }
-
- private:
-  explicit LmdbCursor(CursorPtr cursor) : cursor_(std::move(cursor)) {}
-
-  bool move(MDB_cursor_op op) {
-    MDB_val row{};
-    code_ = mdb_cursor_get(cursor_.get(), &key_, &row, op);
-    return code_ == 0;
-  }
-
-  CursorPtr cursor_;
-  MDB_val key_{};
-  int code_ = 0;
-};
-
 }  // namespace
-
-class LmdbStore::LmdbReader final : public Reader {
- public:
-  explicit LmdbReader(LmdbStore& store) : store_(store) {}
-  ~LmdbReader() override { release(); }
-
-  Result<void> refresh() override {
-    // Nothing new and nobody wants the map: the snapshot is still the newest.
-    if (active_ && revision_ == store_.committed_.load(std::memory_order_acquire) &&
-        !store_.gate_.closed()) {
-      return {};
-    }
-    release();
-    store_.gate_.enter();
-    int code = begin(store_.env_.get());
-    if (code == MDB_PANIC) code = begin_standby();
-    if (code != 0) {
-      store_.gate_.leave();
-      return fail_lmdb(code, code == MDB_READERS_FULL ? "the store has too many readers"
-                                                      : "the store can't be read");
-    }
-    active_ = true;
-    auto revision = read_revision(txn_.get(), store_.databases_.meta);
-    if (revision && standby_ && *revision != store_.committed_) {
-      revision =
-          base::fail(ErrorKind::kUnavailable, "the store can't be read after a failed write");
-    }
-    if (!revision) {
-      release();
-      return base::forward(revision);
-    }
-    revision_ = *revision;
-    return {};
-  }
-
-  void release() override {
-    if (!active_) return;
-    mdb_txn_reset(txn_.get());
-    active_ = false;
-    store_.gate_.leave();
-  }
-
-  Revision revision() const override {
-    REKEY_CHECK(active_);
-    return revision_;
-  }
-
-  Result<std::optional<Item>> get(std::string_view key) override {
-    REKEY_CHECK(active_);
-    if (key.empty()) return base::fail(ErrorKind::kInvalid, "a storage key is empty");
-    if (key.size() > kEmbeddedLimits.key_bytes_max) return std::nullopt;
-    MDB_val name = to_val(key), row{};
-    const int code = mdb_get(txn_.get(), store_.databases_.rows, &name, &row);
-    if (code == MDB_NOTFOUND) return std::nullopt;
-    if (code != 0) return fail_lmdb(code, "the store can't be read");
-    return decode_row(to_view(row), revision_);
-  }
-
-  Result<std::vector<std::string>> list(std::string_view prefix, std::string_view after,
-                                        size_t limit) override {
-    REKEY_CHECK(active_);
-    auto cursor = LmdbCursor::open(txn_.get(), store_.databases_.rows);
-    if (!cursor) return base::forward(cursor);
-    return list_names(*cursor, prefix, after, limit);
-  }
-
-  Result<std::vector<std::string>> scan(std::string_view prefix, std::string_view after,
-                                        size_t limit) override {
-    REKEY_CHECK(active_);
-    auto cursor = LmdbCursor::open(txn_.get(), store_.databases_.rows);
-    if (!cursor) return base::forward(cursor);
-    return scan_keys(*cursor, prefix, after, limit);
-  }
-
- private:
-  int begin(MDB_env* env) {
-    if (txn_) return mdb_txn_renew(txn_.get());
-    MDB_txn* begun = nullptr;
-    const int code = mdb_txn_begin(env, nullptr, MDB_RDONLY, &begun);
-    txn_.reset(begun);
-    return code;
-  }
-
-  int begin_standby() {
-    auto env = store_.standby_env();
-    if (!env) return MDB_PANIC;
-    txn_.reset();
-    standby_ = true;
-    return begin(*env);
-  }
-
-  LmdbStore& store_;
-  TxnPtr txn_;  // kept for good: holds the slot in the reader table
-  bool active_ = false;
-  bool standby_ = false;  // txn_ is one of the standby's
-  Revision revision_ = 0;
-};
 
 Result<std::unique_ptr<LmdbStore>> LmdbStore::open(const LmdbOptions& options,
                                                    const base::Clock& clock, const base::Log& log) {
@@ -209,17 +76,27 @@ Result<std::unique_ptr<LmdbStore>> LmdbStore::open(const LmdbOptions& options,
   Databases databases;
   if (*found) {
     databases = **found;
-    auto migrated = migrate_format(env->get(), databases);
-    if (!migrated) return base::forward(migrated);
   } else {
     auto created = create_databases(env->get());
     if (!created) return base::forward(created);
     databases = *created;
   }
+  const auto now = clock.wall().time_since_epoch();
+  auto tag = migrate(env->get(), databases, static_cast<uint64_t>(now.count()));
+  if (!tag) return base::forward(tag);
+  Opened opened{.folder = std::move(*folder),
+                .env = std::move(*env),
+                .databases = databases,
+                .tag = *tag,
+                .table_bytes_full = options.table_bytes_full};
+  for (const char* name : kRedoNames) {
+    auto redo = RedoFile::open(opened.folder.file(name));
+    if (!redo) return base::forward(redo);
+    opened.redo.push_back(std::move(*redo));
+  }
   // data.mdb may be new, also after a crash between its making and this.
-  if (auto synced = folder->sync(); !synced) return base::forward(synced);
-  auto store = std::make_unique<LmdbStore>(Opened{std::move(*folder), std::move(*env), databases},
-                                           clock, log);
+  if (auto synced = opened.folder.sync(); !synced) return base::forward(synced);
+  auto store = std::make_unique<LmdbStore>(std::move(opened), clock, log);
   if (auto started = store->start(); !started) return base::forward(started);
   return store;
 }
@@ -229,64 +106,130 @@ LmdbStore::LmdbStore(Opened opened, const base::Clock& clock, const base::Log& l
       env_(std::move(opened.env)),
       databases_(opened.databases),
       clock_(clock),
-      log_(log) {}
+      log_(log),
+      tables_(std::make_shared<const Tables>()),
+      tag_(opened.tag),
+      table_bytes_full_(opened.table_bytes_full),
+      redo_(std::move(opened.redo)),
+      filling_(std::make_shared<RowTable>()) {}
 
 Result<void> LmdbStore::start() {
   MDB_txn* begun = nullptr;
   if (int code = mdb_txn_begin(env_.get(), nullptr, MDB_RDONLY, &begun); code != 0) {
     return fail_lmdb(code, "the store can't be read");
   }
-  const TxnPtr txn(begun);
+  TxnPtr txn(begun);
   auto revision = read_revision(txn.get(), databases_.meta);
   if (!revision) return base::forward(revision);
   MDB_stat stat{};
   MDB_envinfo info{};
   mdb_stat(txn.get(), databases_.rows, &stat);
   mdb_env_info(env_.get(), &info);
-  committed_ = *revision;
-  health_.keys = stat.ms_entries;
+  committed_ = flushed_ = *revision;
+  if (auto replayed = replay(*revision); !replayed) return replayed;
+  keys_ = count_keys(txn.get(), stat.ms_entries);
+  txn.reset();  // or the map couldn't grow
+  health_.keys = keys_;
   health_.bytes_used = (info.me_last_pgno + 1) * stat.ms_psize;
   health_.bytes_max = info.me_mapsize;
+  {
+    const std::lock_guard lock(flush_mutex_);
+    if (!filling_->empty()) {
+      flushing_ = Flushing{std::exchange(filling_, std::make_shared<RowTable>()), committed_};
+    }
+    publish_tables();
+  }
+  auto reader = open_reader();
+  if (!reader) return base::forward(reader);
+  present_ = std::move(*reader);
+  present_->release();
+  flusher_ = std::thread([this] { flush_loop(); });
   writer_ = std::thread([this] { write_loop(); });
   return {};
 }
 
-Result<MDB_env*> LmdbStore::standby_env() {
-  const std::lock_guard lock(standby_mutex_);
-  if (standby_env_) return standby_env_.get();
-  MDB_env* created = nullptr;
-  if (int code = mdb_env_create(&created); code != 0)
-    return fail_lmdb(code, "the store can't be read");
-  EnvPtr env(created);
-  mdb_env_set_maxdbs(env.get(), 2);
-  constexpr unsigned kFlags = MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS;
-  if (int code = mdb_env_open(env.get(), folder_.path().c_str(), kFlags, 0600); code != 0) {
-    return fail_lmdb(code, "the store can't be read");
+// Puts what the redo files have and the LMDB file doesn't into the first table. Whatever was
+// acknowledged is whole and in one unbroken row of revisions; only a last group, which nobody was
+// told of, may be torn.
+Result<void> LmdbStore::replay(Revision stored) {
+  std::vector<std::string> bytes;
+  std::vector<RedoGroup> groups;
+  for (const RedoFile& file : redo_) {
+    auto read = file.read_all();
+    if (!read) return base::forward(read);
+    bytes.push_back(std::move(*read));
   }
-  auto databases = open_databases(env.get());
-  if (!databases) return base::forward(databases);
-  // LMDB numbers them in the order of opening, which is the same everywhere.
-  if (!*databases || (*databases)->rows != databases_.rows ||
-      (*databases)->meta != databases_.meta) {
-    return base::fail(ErrorKind::kUnavailable, "the store can't be read after a failed write");
+  for (const std::string& file : bytes) {
+    if (redo_tag(file).value_or(tag_) != tag_) {
+      return base::fail(ErrorKind::kCorrupt, "the redo files are another store's");
+    }
+    for (RedoGroup& group : parse_redo_file(file, tag_)) {
+      if (group.last > stored) groups.push_back(std::move(group));
+    }
   }
-  standby_env_ = std::move(env);
-  return standby_env_.get();
+  std::ranges::sort(groups, {}, &RedoGroup::first);
+  for (const RedoGroup& group : groups) {
+    if (group.first != committed_ + 1) {
+      return base::fail(ErrorKind::kCorrupt, "the store's redo files don't fit its data file",
+                        "data up to revision " + std::to_string(committed_) +
+                            ", the next in the redo files are " + std::to_string(group.first) +
+                            " to " + std::to_string(group.last));
+    }
+    for (const RedoRow& row : group.rows) {
+      if (row.erased) {
+        filling_->erase(row.key, row.revision);
+      } else {
+        filling_->put(row.key, row.value, row.revision);
+      }
+    }
+    committed_ = group.last;
+  }
+  if (groups.empty()) return {};
+  log_.info(
+      "storage", "writes that a crash left in the redo files are moved into the store",
+      {{"groups", std::to_string(groups.size())}, {"revision", std::to_string(committed_.load())}});
+  return {};
 }
 
-LmdbStore::~LmdbStore() {
+// Of LMDB's rows and those of the first table together.
+uint64_t LmdbStore::count_keys(MDB_txn* txn, uint64_t stored) const {
+  RowTable::Cursor cursor(*filling_);
+  for (bool more = cursor.seek(""); more; more = cursor.next()) {
+    MDB_val name = to_val(cursor.key()), row{};
+    const bool was = mdb_get(txn, databases_.rows, &name, &row) == 0;
+    const bool is = !cursor.version(committed_)->erased;
+    stored += static_cast<uint64_t>(is) - static_cast<uint64_t>(was);
+  }
+  return stored;
+}
+
+LmdbStore::~LmdbStore() { close(); }
+
+void LmdbStore::close() {
   {
     const std::lock_guard lock(queue_mutex_);
     stopping_ = true;
   }
   queue_filled_.notify_one();
-  if (writer_.joinable()) writer_.join();
-}
-
-Result<std::unique_ptr<Reader>> LmdbStore::open_reader() {
-  auto reader = std::make_unique<LmdbReader>(*this);
-  if (auto refreshed = reader->refresh(); !refreshed) return base::forward(refreshed);
-  return reader;
+  if (!writer_.joinable()) return;
+  writer_.join();
+  Result<void> outcome =
+      is_broken() ? base::fail(ErrorKind::kUnavailable, "writing failed before") : start_flush();
+  {
+    std::unique_lock lock(flush_mutex_);
+    flush_stopping_ = true;
+    flush_work_.notify_one();
+  }
+  flusher_.join();
+  if (outcome && flushing_) outcome = flush_error_;
+  present_.reset();
+  for (RedoFile& file : redo_) {
+    if (outcome) outcome = file.wipe();
+  }
+  if (!outcome) {
+    log_.warn("storage", "the last writes stay in the redo files until the next start",
+              {{"reason", outcome.error().describe()}});
+  }
 }
 
 std::unique_ptr<Watch> LmdbStore::watch(std::string prefix, OnChange on_change) {

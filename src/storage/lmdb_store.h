@@ -1,14 +1,18 @@
 // LmdbStore: the Store contract on one LMDB file in one folder; what `storage "lmdb"` means.
 //
-// One writer thread turns everything queued into one LMDB transaction, which is one sync, and only
-// then calls anyone back. No batch waits for company: while one turn is being synced, the next
-// fills. Readers take no lock. The file's layout is docs/formats/lmdb.md; that values are encrypted
-// this driver does not know. LMDB has no page checksums: damage inside a value is the barrier's to
-// find.
+// One writer thread turns everything queued into one group in a redo file, which is one sync, and
+// only then calls anyone back. No batch waits for company: while one turn is being synced, the next
+// fills. What is in the redo file stands in a table in memory too, where readers find it before
+// they look into LMDB; a second thread moves full tables into the LMDB file, each in one synced
+// transaction. So a row costs its share of a page, not a page, and LMDB's file is whole at any
+// time: recovery is to apply the groups that it doesn't have yet. Readers take no lock. The files'
+// layout is docs/formats/lmdb.md; that values are encrypted this driver does not know. LMDB has no
+// page checksums: damage inside a value is the barrier's to find.
 //
-// When things go wrong: a full disk fails the batches and is over when a commit succeeds again. Any
-// other failure to write or sync leaves the store read-only until the process restarts, since after
-// a failed sync nobody can say what the disk holds; it is never retried.
+// When things go wrong: a full disk fails the batches, at the latest when the tables are full, and
+// is over when there is room again. Any other failure to write or sync leaves the store read-only
+// until the process restarts, since after a failed sync nobody can say what the disk holds; it is
+// never retried.
 //
 // The process must ignore SIGXFSZ if it runs under a file size limit. Never use a store after fork.
 #pragma once
@@ -16,13 +20,19 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <unordered_map>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/snapshot.h"
 #include "storage/data_folder.h"
 #include "storage/lmdb_handles.h"
 #include "storage/read_gate.h"
+#include "storage/redo_file.h"
+#include "storage/row_table.h"
 #include "storage/store.h"
 #include "storage/watch_hub.h"
 
@@ -42,8 +52,18 @@ inline constexpr size_t kTurnBytesMax = 64u << 20;  // or one batch, if it alone
 inline constexpr size_t kQueueBatchesMax = 65'536;
 inline constexpr size_t kQueueBytesMax = 256u << 20;  // keys and values of what waits
 
+// A table in memory of this size is moved into the LMDB file. Larger ones share pages among more
+// rows, and make LMDB keep more memory for the pages that it writes at once.
+inline constexpr size_t kTableBytesFull = 2u << 20;
+// So long after the last commit what is in memory is moved too, so that reads need not look there.
+inline constexpr std::chrono::milliseconds kIdleFlushDelay{1'000};      // ms
+inline constexpr std::chrono::milliseconds kFlushRetryInterval{1'000};  // ms, on a full disk
+
+inline constexpr const char* kRedoNames[] = {"redo-0", "redo-1"};  // beside data.mdb
+
 struct LmdbOptions {
   std::string folder;
+  size_t table_bytes_full = kTableBytesFull;  // tests fill it sooner
   uint64_t map_bytes_first = kMapBytesFirst;  // tests start small to see the map grow
 };
 
@@ -60,6 +80,9 @@ class LmdbStore final : public Store {
     DataFolder folder;
     EnvPtr env;
     Databases databases;
+    uint64_t tag = 0;            // of this store, in its redo files
+    std::vector<RedoFile> redo;  // two
+    size_t table_bytes_full = kTableBytesFull;
   };
 
  public:
@@ -97,22 +120,64 @@ class LmdbStore final : public Store {
   };
   using Turn = std::vector<Queued>;
 
+  // Newest first: what stands in one hides what the later ones and LMDB have.
+  struct Tables {
+    std::vector<std::shared_ptr<const RowTable>> newest_first;
+  };
+  // What a turn has decided on so far: rows by key, and what the store's row count will be.
+  struct Plan {
+    std::unordered_map<std::string_view, Revision> present;  // 0: absent
+    std::vector<RedoRow> rows;
+    Revision revision = 0;
+    uint64_t keys = 0;
+  };
+  // A table on its way into the LMDB file.
+  struct Flushing {
+    std::shared_ptr<const RowTable> table;
+    Revision revision = 0;  // of the store when it was full
+  };
+
   Result<void> start();
+  Result<void> replay(Revision stored);
+  uint64_t count_keys(MDB_txn* txn, uint64_t stored) const;
   Result<MDB_env*> standby_env();
+
+  // On the writer thread.
   void write_loop();
   bool take_turn(Turn& turn);
   void run_turn(Turn& turn);
   Result<void> write_turn(Turn& turn);
-  int try_turn(Turn& turn, Result<void>& refused);
-  int apply(MDB_txn* txn, Queued& queued, Revision& revision);
-  int put_rows(MDB_txn* txn, const std::vector<Put>& puts, Revision revision);
-  // Puts what the witness says into `txn`; 0, and an error in `refused` if it refuses the group.
-  int ask_witness(MDB_txn* txn, const Turn& turn, Revision revision, Result<void>& refused);
-  int commit_txn(TxnPtr txn, Revision revision, size_t batches);
+  Result<void> make_room();
+  Result<void> start_flush();
+  void flush_if_idle();
+  void plan_batch(Queued& queued, Plan& plan);
+  Result<Revision> present_revision(Plan& plan, std::string_view key);
+  void plan_row(Plan& plan, const RedoRow& row);
+  // What the witness wants beside the turn's batches; its error refuses the group.
+  Result<std::vector<Put>> ask_witness(const Turn& turn, Revision revision);
+  Result<void> commit_plan(const Plan& plan, size_t batches);
+  std::unexpected<Error> redo_failure(RedoFile::Written written);
+  void count_outcomes(const Turn& turn);
+
+  // Has everything that is committed moved into the LMDB file, and waits for it. On any thread but
+  // those two.
+  Result<void> flush_all();
+  bool is_broken() const;  // read-only for good
+  void close();
+
+  // On the flush thread.
+  void flush_loop();
+  Result<void> flush(const Flushing& flushing);
+  int try_flush(const Flushing& flushing);
   Result<void> grow_map();
   std::unexpected<Error> write_failure(int code);
+  // Writes down that the disk is full, or else that the store is broken, and whether that is a
+  // reason to refuse writes already; for both threads.
+  std::unexpected<Error> note_failure(bool full, std::string_view what, bool refusing);
+  void note_refusing();
+  static bool means_full(int error);
   bool disk_is_full(int code) const;
-  void count_outcomes(const Turn& turn);
+  void publish_tables();  // with flush_mutex_ held
 
   const DataFolder folder_;
   const EnvPtr env_;
@@ -123,9 +188,30 @@ class LmdbStore final : public Store {
   ReadGate gate_;
   std::atomic<int> backups_ = 0;
   std::atomic<Revision> committed_ = 0;  // the newest that is durable
+  base::Snapshot<Tables> tables_;
 
-  std::mutex witness_mutex_;  // held while a transaction is made and committed
+  std::mutex witness_mutex_;  // held while a group is made and committed
   CommitWitness* witness_ = nullptr;
+
+  // The writer thread's.
+  const uint64_t tag_;
+  const size_t table_bytes_full_;
+  std::vector<RedoFile> redo_;
+  std::optional<size_t> filling_redo_;  // none: both hold what isn't in the LMDB file yet
+  RedoGroupMaker group_;
+  std::unique_ptr<Reader> present_;
+  uint64_t keys_ = 0;
+
+  std::mutex flush_mutex_;
+  std::condition_variable flush_work_, flush_done_;
+  std::shared_ptr<RowTable> filling_;  // its rows are the writer's
+  std::optional<Flushing> flushing_;
+  Revision flushed_ = 0;         // the LMDB file's
+  uint64_t flush_attempts_ = 0;  // begun
+  uint64_t flush_failed_ = 0;    // the last of them that did
+  Result<void> flush_error_;     // of the last attempt
+  bool flush_now_ = false;       // don't wait for kFlushRetryInterval
+  bool flush_stopping_ = false;
 
   // After a failed write of its header LMDB also refuses to begin reading. Nobody writes from then
   // on, so the file can be read by its side, without locks.
@@ -137,11 +223,13 @@ class LmdbStore final : public Store {
   std::deque<Queued> queue_;
   size_t queue_bytes_ = 0;
   bool stopping_ = false;
+  bool flush_wanted_ = false;
 
   mutable std::mutex health_mutex_;
   Health health_;
+  bool flush_fails_ = false;  // the last attempt did
 
-  std::thread writer_;  // last: runs on all of the above
+  std::thread flusher_, writer_;  // last: they run on all of the above
 };
 
 }  // namespace rekey::storage

@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <latch>
 
@@ -23,9 +24,14 @@ namespace {
 const base::SystemClock kClock;
 const base::Log kNoLog(kClock, -1);
 
+constexpr size_t kFlushEachTurn = 1;  // bytes of a full table
+
 std::unique_ptr<LmdbStore> open_or_die(const std::string& folder,
-                                       uint64_t map_bytes = kMapBytesFirst) {
-  auto store = LmdbStore::open({.folder = folder, .map_bytes_first = map_bytes}, kClock, kNoLog);
+                                       uint64_t map_bytes = kMapBytesFirst,
+                                       size_t table_bytes = kTableBytesFull) {
+  auto store = LmdbStore::open(
+      {.folder = folder, .table_bytes_full = table_bytes, .map_bytes_first = map_bytes}, kClock,
+      kNoLog);
   EXPECT_TRUE(store) << store.error().describe();
   return store ? std::move(*store) : nullptr;
 }
@@ -40,7 +46,8 @@ std::string value_of(Store& store, std::string_view key) {
 
 class LmdbUnderTest final : public StoreUnderTest {
  public:
-  LmdbUnderTest() : store_(open_or_die(folder_.path())) {}
+  explicit LmdbUnderTest(size_t table_bytes)
+      : store_(open_or_die(folder_.path(), kMapBytesFirst, table_bytes)) {}
   Store& store() override { return *store_; }
 
  private:
@@ -48,9 +55,15 @@ class LmdbUnderTest final : public StoreUnderTest {
   std::unique_ptr<LmdbStore> store_;
 };
 
+StoreKind lmdb_kind(std::string name, size_t table_bytes) {
+  return {std::move(name), [=] { return std::make_unique<LmdbUnderTest>(table_bytes); }};
+}
+
+// With all rows in memory, all in the file, and both, moving all the time.
 INSTANTIATE_TEST_SUITE_P(Lmdb, StoreContract,
-                         testing::Values(StoreKind{
-                             "lmdb", [] { return std::make_unique<LmdbUnderTest>(); }}),
+                         testing::Values(lmdb_kind("lmdb", kTableBytesFull),
+                                         lmdb_kind("lmdb_flushing", kFlushEachTurn),
+                                         lmdb_kind("lmdb_small_tables", 2'000)),
                          kind_name);
 
 TEST(LmdbStore, EverythingIsThereAfterReopening) {
@@ -74,7 +87,7 @@ TEST(LmdbStore, FolderAndFilesAreTheOwnersAlone) {
   struct stat info{};
   ASSERT_EQ(::stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0700u);
-  for (const char* name : {"/data.mdb", "/lock.mdb"}) {
+  for (const char* name : {"/data.mdb", "/lock.mdb", "/redo-0", "/redo-1"}) {
     ASSERT_EQ(::stat((path + name).c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0600u) << name;
   }
@@ -123,14 +136,25 @@ ErrorKind open_error(const std::string& folder) {
 TEST(LmdbStore, NewerFormatIsRefused) {
   const TemporaryFolder folder;
   open_or_die(folder.path());
-  set_meta(folder.path(), "format", std::string("\0\0\0\2", 4));
+  set_meta(folder.path(), "format", std::string("\0\0\0\4", 4));
   EXPECT_EQ(open_error(folder.path()), ErrorKind::kUnsupported);
   set_meta(folder.path(), "format", std::string("\0\0\0\0", 4));
   EXPECT_EQ(open_error(folder.path()), ErrorKind::kCorrupt);
   set_meta(folder.path(), "format", "1");
   EXPECT_EQ(open_error(folder.path()), ErrorKind::kCorrupt);
-  set_meta(folder.path(), "format", std::string("\0\0\0\1", 4));
+  set_meta(folder.path(), "format", std::string("\0\0\0\3", 4));
   EXPECT_TRUE(open_or_die(folder.path()));
+}
+
+TEST(LmdbStore, OlderFormatIsMigrated) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(open_or_die(folder.path())->commit_and_wait({.puts = {{"a", "1"}}}));
+  set_meta(folder.path(), "format", std::string("\0\0\0\2", 4));
+  auto store = open_or_die(folder.path());
+  EXPECT_EQ(value_of(*store, "a"), "1");
+  EXPECT_EQ(store->commit_and_wait({.puts = {{"a", "2"}}}).value(), 2u);
+  store.reset();
+  EXPECT_EQ(value_of(*open_or_die(folder.path()), "a"), "2");
 }
 
 TEST(LmdbStore, SomethingElsesFileIsRefused) {
@@ -243,6 +267,8 @@ TEST(LmdbStore, MapGrowsUnderReadersAndWriters) {
 TEST(LmdbStore, AReleasedReaderLetsPagesBeUsedAgain) {
   const TemporaryFolder folder;
   auto store = open_or_die(folder.path());
+  store.reset();
+  store = open_or_die(folder.path(), kMapBytesFirst, kFlushEachTurn);
   auto reader = store->open_reader();
   ASSERT_TRUE(reader);
   auto overwrite = [&] {
@@ -293,29 +319,31 @@ TEST(LmdbStore, FullDiskFailsCommitsAndRecovers) {
   EXPECT_EQ(store->health().keys, static_cast<uint64_t>(taken + 2));
 }
 
-// Makes writes through LMDB's descriptor of the data file fail: the one that commits a
-// transaction's pages, or (`header`) the other, synchronous one that writes the header behind them.
-void break_writes(const std::string& folder, bool header) {
+// Makes writes through one descriptor of the store fail: of a redo file, or of the data file the
+// one that commits a transaction's pages, or the other, synchronous one that writes the header.
+enum class Broken { kRedo, kPages, kHeader };
+
+void break_writes(const std::string& folder, Broken what) {
   const UniqueFd read_only(::open((folder + "/lock.mdb").c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_TRUE(read_only.valid());
   int broken = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
     std::error_code gone;
-    const auto target = std::filesystem::read_symlink(entry.path(), gone);
+    const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
     const int fd = std::stoi(entry.path().filename().string());
-    if (target != folder + "/data.mdb") continue;
-    if (((::fcntl(fd, F_GETFL) & O_DSYNC) != 0) != header) continue;
+    if (what == Broken::kRedo) {
+      if (!target.starts_with(folder + "/redo-")) continue;
+    } else if (target != folder + "/data.mdb" ||
+               ((::fcntl(fd, F_GETFL) & O_DSYNC) != 0) != (what == Broken::kHeader)) {
+      continue;
+    }
     ASSERT_EQ(::dup2(read_only.get(), fd), fd);
     broken += 1;
   }
-  ASSERT_EQ(broken, 1);
+  ASSERT_EQ(broken, what == Broken::kRedo ? 2 : 1);
 }
 
-class BrokenDisk : public testing::TestWithParam<bool> {};
-
-INSTANTIATE_TEST_SUITE_P(Lmdb, BrokenDisk, testing::Bool());
-
-TEST_P(BrokenDisk, LeavesTheStoreReadOnlyForGood) {
+TEST(LmdbStore, ABrokenRedoFileLeavesItReadOnlyForGood) {
   const TemporaryFolder folder;
   {
     auto store = open_or_die(folder.path());
@@ -323,7 +351,7 @@ TEST_P(BrokenDisk, LeavesTheStoreReadOnlyForGood) {
     ASSERT_TRUE(reader);
     ASSERT_TRUE(store->commit_and_wait({.puts = {{"before", "1"}}}));
     ASSERT_TRUE((*reader)->refresh());
-    break_writes(folder.path(), GetParam());
+    break_writes(folder.path(), Broken::kRedo);
     const auto first = store->commit_and_wait({.puts = {{"during", "1"}}});
     ASSERT_FALSE(first);
     EXPECT_TRUE(outcome_unknown(first.error())) << first.error().describe();
@@ -335,14 +363,14 @@ TEST_P(BrokenDisk, LeavesTheStoreReadOnlyForGood) {
     EXPECT_TRUE(health.permanent);
     EXPECT_NE(health.reason, "");
     EXPECT_EQ(health.failures, 2u);
+    EXPECT_FALSE(store->backup_to(-1, nullptr));
     // What was there can still be read, and what failed can't be seen.
-    ASSERT_TRUE((*reader)->refresh());
-    EXPECT_EQ((*reader)->get("before").value()->value, "1");
-    EXPECT_FALSE((*reader)->get("during").value());
-    (*reader)->release();
-    ASSERT_TRUE((*reader)->refresh());
-    EXPECT_EQ((*reader)->get("before").value()->value, "1");
-    EXPECT_EQ(value_of(*store, "before"), "1");
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE((*reader)->refresh());
+      EXPECT_EQ((*reader)->get("before").value()->value, "1");
+      EXPECT_FALSE((*reader)->get("during").value());
+      (*reader)->release();
+    }
     EXPECT_EQ(value_of(*store, "during"), "absent");
   }
   auto store = open_or_die(folder.path());
@@ -351,9 +379,55 @@ TEST_P(BrokenDisk, LeavesTheStoreReadOnlyForGood) {
   EXPECT_TRUE(store->commit_and_wait({.puts = {{"after", "1"}}}));
 }
 
+class BrokenDisk : public testing::TestWithParam<Broken> {};
+
+INSTANTIATE_TEST_SUITE_P(Lmdb, BrokenDisk, testing::Values(Broken::kPages, Broken::kHeader));
+
+// What was acknowledged is in the redo files; the file that it should go to can't be written.
+TEST_P(BrokenDisk, LeavesTheStoreReadOnlyForGood) {
+  const TemporaryFolder folder;
+  int taken = 0;
+  {
+    auto store = open_or_die(folder.path(), kMapBytesFirst, kFlushEachTurn);
+    auto reader = store->open_reader();
+    ASSERT_TRUE(reader);
+    ASSERT_TRUE(store->commit_and_wait({.puts = {{"before", "1"}}}));
+    break_writes(folder.path(), GetParam());
+    Result<Revision> outcome = Revision{0};
+    for (; taken < 10; ++taken) {
+      outcome = store->commit_and_wait({.puts = {{"during" + std::to_string(taken), "1"}}});
+      if (!outcome) break;
+    }
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().kind(), ErrorKind::kUnavailable) << outcome.error().describe();
+    const Health health = store->health();
+    EXPECT_FALSE(health.writable);
+    EXPECT_TRUE(health.permanent);
+    EXPECT_NE(health.reason, "");
+    EXPECT_FALSE(store->backup_to(-1, nullptr));
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE((*reader)->refresh());
+      EXPECT_EQ((*reader)->get("before").value()->value, "1");
+      for (int n = 0; n < 10; ++n) {
+        const auto item = (*reader)->get("during" + std::to_string(n));
+        ASSERT_TRUE(item);
+        EXPECT_EQ(item->has_value(), n < taken) << n;
+      }
+      (*reader)->release();
+    }
+    EXPECT_EQ(value_of(*store, "before"), "1");
+  }
+  auto store = open_or_die(folder.path());
+  EXPECT_EQ(store->health().keys, static_cast<uint64_t>(taken + 1));
+  for (int n = 0; n < taken; ++n) EXPECT_EQ(value_of(*store, "during" + std::to_string(n)), "1");
+  EXPECT_EQ(value_of(*store, "during" + std::to_string(taken)), "absent");
+  EXPECT_TRUE(store->commit_and_wait({.puts = {{"after", "1"}}}));
+}
+
 // The child: writes key i = i for ever, and reports i through the pipe once it is acknowledged.
-[[noreturn]] void write_until_killed(const std::string& folder, int pipe, uint64_t first) {
-  auto store = LmdbStore::open({.folder = folder}, kClock, kNoLog);
+[[noreturn]] void write_until_killed(const std::string& folder, int pipe, uint64_t first,
+                                     size_t table_bytes) {
+  auto store = LmdbStore::open({.folder = folder, .table_bytes_full = table_bytes}, kClock, kNoLog);
   if (!store) ::_exit(1);
   for (uint64_t i = first;; ++i) {
     std::string number;
@@ -373,7 +447,9 @@ TEST(LmdbStore, NothingAcknowledgedIsLostByKill9) {
     ASSERT_EQ(::pipe(ends), 0);
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
-    if (child == 0) write_until_killed(folder.path(), ends[1], next);
+    // Some end with everything in the redo files, some in the middle of moving it.
+    if (child == 0)
+      write_until_killed(folder.path(), ends[1], next, round % 2 == 0 ? 1 << 20 : 999);
     ::close(ends[1]);
     std::array<char, 8> number{};
     ASSERT_EQ(::read(ends[0], number.data(), 8), 8);  // it runs
@@ -406,6 +482,55 @@ TEST(LmdbStore, NothingAcknowledgedIsLostByKill9) {
     EXPECT_TRUE(last + 1 == next || last == next) << last << " " << next;
     next = last + 1;
   }
+}
+
+void copy_files(const std::string& from, const std::string& to) {
+  for (const char* name : {"data.mdb", "redo-0", "redo-1"}) {
+    std::filesystem::copy_file(from + "/" + name, to + "/" + name,
+                               std::filesystem::copy_options::overwrite_existing);
+  }
+}
+
+TEST(LmdbStore, RedoFilesOfAnotherAgeOrAnotherStoreAreRefused) {
+  const TemporaryFolder folder, crashed, other;
+  auto store = open_or_die(folder.path());
+  ASSERT_TRUE(store->commit_and_wait({.puts = {{"a", "1"}}}));
+  store.reset();
+  std::filesystem::copy_file(folder.path() + "/data.mdb", crashed.path() + "/old.mdb");
+  store = open_or_die(folder.path());
+  ASSERT_TRUE(store->commit_and_wait({.puts = {{"a", "2"}}}));
+  ASSERT_TRUE(store->commit_and_wait({.puts = {{"a", "3"}, {"b", "4"}}}));
+  copy_files(folder.path(), crashed.path());  // as a crash would leave it
+  store.reset();
+  EXPECT_EQ(std::filesystem::file_size(folder.path() + "/redo-0"), 0u);
+
+  copy_files(crashed.path(), other.path());
+  store = open_or_die(other.path());
+  EXPECT_EQ(value_of(*store, "a"), "3");
+  EXPECT_EQ(store->health().keys, 2u);
+  ASSERT_EQ(store->commit_and_wait({.puts = {{"a", "5"}}}).value(), 4u);
+  store.reset();
+  // A younger data file has it all; one of another store has nothing to do with them.
+  std::filesystem::copy_file(crashed.path() + "/redo-0", other.path() + "/redo-0",
+                             std::filesystem::copy_options::overwrite_existing);
+  store = open_or_die(other.path());
+  EXPECT_EQ(value_of(*store, "a"), "5");
+  store.reset();
+
+  const TemporaryFolder foreign;
+  open_or_die(foreign.path()).reset();
+  std::filesystem::copy_file(crashed.path() + "/redo-0", foreign.path() + "/redo-0",
+                             std::filesystem::copy_options::overwrite_existing);
+  EXPECT_EQ(open_error(foreign.path()), ErrorKind::kCorrupt);
+  // A group in the middle is gone: what follows it is not applied to something else.
+  std::string redo;
+  {
+    std::ifstream in(crashed.path() + "/redo-0", std::ios::binary);
+    redo.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  redo[60] ^= 1;
+  std::ofstream(crashed.path() + "/redo-0", std::ios::binary) << redo;
+  EXPECT_EQ(open_error(crashed.path()), ErrorKind::kCorrupt);
 }
 
 }  // namespace

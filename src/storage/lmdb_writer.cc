@@ -1,14 +1,7 @@
-// The writer thread of LmdbStore: queue, group commit, and what happens when the disk says no.
-#include <fcntl.h>
-#include <sys/stat.h>
-
-#include <algorithm>
-#include <cerrno>
+// The writer thread of LmdbStore: queue and group commit.
 #include <cstring>
 
-#include "base/codec.h"
 #include "base/thread.h"
-#include "storage/lmdb_format.h"
 #include "storage/lmdb_store.h"
 
 namespace rekey::storage {
@@ -51,18 +44,28 @@ void LmdbStore::write_loop() {
   base::begin_thread("storage-writer");
   Turn turn;
   while (take_turn(turn)) {
-    run_turn(turn);
+    if (turn.empty()) {
+      flush_if_idle();
+    } else {
+      run_turn(turn);
+    }
     turn.clear();
   }
 }
 
-// Moves what is queued into `turn`, up to its limits; false when there is nothing left and the
-// store is being destroyed.
+// Moves what is queued into `turn`, up to its limits; nothing if it is time to flush. False when
+// there is nothing left and the store is being destroyed.
 bool LmdbStore::take_turn(Turn& turn) {
   size_t left = 0;
   {
     std::unique_lock lock(queue_mutex_);
-    queue_filled_.wait(lock, [this] { return !queue_.empty() || stopping_; });
+    auto wanted = [this] { return !queue_.empty() || stopping_ || flush_wanted_; };
+    if (filling_->empty()) {
+      queue_filled_.wait(lock, wanted);
+    } else if (!queue_filled_.wait_for(lock, kIdleFlushDelay, wanted)) {
+      return true;
+    }
+    if (std::exchange(flush_wanted_, false)) return true;
     size_t ops = 0, bytes = 0;
     while (!queue_.empty()) {
       const Queued& next = queue_.front();
@@ -101,53 +104,34 @@ Result<void> LmdbStore::write_turn(Turn& turn) {
                         health_.reason);
     }
   }
+  if (auto room = make_room(); !room) return room;
+  if (auto refreshed = present_->refresh(); !refreshed) return refreshed;
   const std::lock_guard lock(witness_mutex_);
-  for (;;) {
-    Result<void> refused;
-    const int code = try_turn(turn, refused);
-    if (code == 0) return refused;
-    if (code != MDB_MAP_FULL) return write_failure(code);
-    if (auto grown = grow_map(); !grown) return grown;
+  Plan plan{.revision = committed_, .keys = keys_};
+  for (Queued& queued : turn) plan_batch(queued, plan);
+  const size_t batches = plan.revision - committed_;
+  Result<std::vector<Put>> beside;
+  if (batches > 0 && witness_ != nullptr) beside = ask_witness(turn, plan.revision);
+  if (beside) {
+    for (const Put& put : *beside) {
+      plan_row(plan, {.revision = plan.revision, .key = put.key, .value = put.value});
+    }
   }
+  present_->release();
+  if (!beside) return base::forward(beside);
+  if (batches == 0) return {};
+  auto committed = commit_plan(plan, batches);
+  if (witness_ != nullptr) witness_->after_commit(committed.has_value(), keys_);
+  return committed;
 }
 
-// One transaction with all batches of the turn; 0, or the code of LMDB or errno that undid it all.
-// Where the witness refused it, its error in `refused`.
-int LmdbStore::try_turn(Turn& turn, Result<void>& refused) {
-  MDB_txn* begun = nullptr;
-  if (int code = mdb_txn_begin(env_.get(), nullptr, 0, &begun); code != 0) return code;
-  TxnPtr txn(begun);
-  const Revision before = committed_;
-  Revision revision = before;
-  for (Queued& queued : turn) {
-    if (int code = apply(txn.get(), queued, revision); code != 0) return code;
-  }
-  if (revision == before) return 0;
-  if (witness_ == nullptr) return commit_txn(std::move(txn), revision, revision - before);
-  if (int code = ask_witness(txn.get(), turn, revision, refused); code != 0 || !refused)
-    return code;
-  MDB_stat stat{};
-  int code = mdb_stat(txn.get(), databases_.rows, &stat);
-  if (code == 0) code = commit_txn(std::move(txn), revision, revision - before);
-  witness_->after_commit(code == 0, stat.ms_entries);
-  return code;
-}
-
-int LmdbStore::ask_witness(MDB_txn* txn, const Turn& turn, Revision revision,
-                           Result<void>& refused) {
+Result<std::vector<Put>> LmdbStore::ask_witness(const Turn& turn, Revision revision) {
   CommitWitness::Group group{.before = committed_, .after = revision, .batches = {}};
   for (const Queued& queued : turn) {
     const bool writes = !queued.batch.puts.empty() || !queued.batch.deletes.empty();
     if (queued.outcome && writes) group.batches.push_back(&queued.batch);
   }
-  auto beside = witness_->before_commit(group);
-  if (!beside) {
-    refused = base::forward(beside);
-    return 0;
-  }
-  const int code = put_rows(txn, *beside, revision);
-  if (code != 0) witness_->after_commit(false, 0);
-  return code;
+  return witness_->before_commit(group);
 }
 
 void LmdbStore::set_witness(CommitWitness* witness) {
@@ -155,141 +139,138 @@ void LmdbStore::set_witness(CommitWitness* witness) {
   witness_ = witness;
 }
 
-// Either writes the whole batch or, if a condition fails, nothing of it. A code other than 0 means
-// that the transaction as a whole is lost.
-int LmdbStore::apply(MDB_txn* txn, Queued& queued, Revision& revision) {
+// Of `key` with all that was planned.
+Result<Revision> LmdbStore::present_revision(Plan& plan, std::string_view key) {
+  if (const auto known = plan.present.find(key); known != plan.present.end()) return known->second;
+  auto item = present_->get(key);
+  if (!item) return base::forward(item);
+  const Revision revision = *item ? (*item)->revision : 0;
+  plan.present.emplace(key, revision);
+  return revision;
+}
+
+// Either plans the whole batch or, if a condition fails, nothing of it.
+void LmdbStore::plan_batch(Queued& queued, Plan& plan) {
   for (const Condition& condition : queued.batch.conditions) {
-    MDB_val name = to_val(condition.key), row{};
-    const int code = mdb_get(txn, databases_.rows, &name, &row);
-    if (code != 0 && code != MDB_NOTFOUND) return code;
-    Revision present = 0;
-    if (code == 0) {
-      auto item = decode_row(to_view(row), revision);
-      if (!item) {
-        queued.outcome = base::forward(item);
-        return 0;
-      }
-      present = item->revision;
+    auto present = present_revision(plan, condition.key);
+    if (!present) {
+      queued.outcome = base::forward(present);
+      return;
     }
-    if (present != condition.revision) {
+    if (*present != condition.revision) {
       queued.outcome = base::fail(ErrorKind::kConflict, "the stored data has changed meanwhile");
-      return 0;
+      return;
     }
   }
-  queued.outcome = revision;
-  if (queued.batch.puts.empty() && queued.batch.deletes.empty()) return 0;
-
-  revision += 1;
-  queued.outcome = revision;
-  if (int code = put_rows(txn, queued.batch.puts, revision); code != 0) return code;
+  queued.outcome = plan.revision;
+  if (queued.batch.puts.empty() && queued.batch.deletes.empty()) return;
+  plan.revision += 1;
+  queued.outcome = plan.revision;
+  for (const Put& put : queued.batch.puts) {
+    plan_row(plan, {.revision = plan.revision, .key = put.key, .value = put.value});
+  }
   for (const std::string& key : queued.batch.deletes) {
-    MDB_val name = to_val(key);
-    const int code = mdb_del(txn, databases_.rows, &name, nullptr);
-    if (code != 0 && code != MDB_NOTFOUND) return code;
+    plan_row(plan, {.revision = plan.revision, .erased = true, .key = key, .value = {}});
   }
-  return 0;
 }
 
-int LmdbStore::put_rows(MDB_txn* txn, const std::vector<Put>& puts, Revision revision) {
-  std::string header;
-  base::append_u64(header, revision);
-  for (const Put& put : puts) {
-    MDB_val name = to_val(put.key), row{kRowHeaderBytes + put.value.size(), nullptr};
-    if (int code = mdb_put(txn, databases_.rows, &name, &row, MDB_RESERVE); code != 0) return code;
-    char* at = static_cast<char*>(row.mv_data);
-    std::memcpy(at, header.data(), kRowHeaderBytes);
-    if (!put.value.empty()) std::memcpy(at + kRowHeaderBytes, put.value.data(), put.value.size());
-  }
-  return 0;
+void LmdbStore::plan_row(Plan& plan, const RedoRow& row) {
+  const auto before = present_revision(plan, row.key);
+  const bool was = !before || *before != 0;  // a damaged row is one, too
+  plan.keys += static_cast<uint64_t>(!row.erased) - static_cast<uint64_t>(was);
+  plan.present[row.key] = row.erased ? 0 : row.revision;
+  plan.rows.push_back(row);
 }
 
-int LmdbStore::commit_txn(TxnPtr txn, Revision revision, size_t batches) {
-  if (int code = write_revision(txn.get(), databases_.meta, revision); code != 0) return code;
-  MDB_stat stat{};
-  if (int code = mdb_stat(txn.get(), databases_.rows, &stat); code != 0) return code;
+// One synced write; then everyone who reads finds it.
+Result<void> LmdbStore::commit_plan(const Plan& plan, size_t batches) {
+  group_.begin();
+  for (const RedoRow& row : plan.rows) group_.add(row);
+  const std::string_view group = group_.finish(tag_, committed_ + 1, plan.revision);
   const base::Duration begin = clock_.monotonic();
-  if (int code = mdb_txn_commit(txn.release()); code != 0) return code;
+  const RedoFile::Written written = redo_[*filling_redo_].append(group);
+  if (written.outcome != RedoFile::Outcome::kDone) return redo_failure(written);
   const base::Duration took = clock_.monotonic() - begin;
-  committed_.store(revision, std::memory_order_release);
+  for (const RedoRow& row : plan.rows) {
+    if (row.erased) {
+      filling_->erase(row.key, row.revision);
+    } else {
+      filling_->put(row.key, row.value, row.revision);
+    }
+  }
+  keys_ = plan.keys;
+  committed_.store(plan.revision, std::memory_order_release);
 
-  MDB_envinfo info{};
-  mdb_env_info(env_.get(), &info);
   bool recovered = false;
   {
     const std::lock_guard lock(health_mutex_);
-    recovered = !std::exchange(health_.writable, true);
-    health_.reason.clear();
-    health_.keys = stat.ms_entries;
-    health_.bytes_used = (info.me_last_pgno + 1) * stat.ms_psize;
-    health_.bytes_max = info.me_mapsize;
+    if (!health_.permanent) recovered = !std::exchange(health_.writable, true);
+    if (!health_.permanent && !flush_fails_) health_.reason.clear();
+    health_.keys = keys_;
     health_.batches_per_sync.add(batches);
     health_.sync_ns.add(took.count());
   }
   if (recovered) log_.info("storage", "the store can be written again");
-  return 0;
-}
-
-// Doubles the map. Every snapshot has to be let go of for that moment; readers that come meanwhile
-// wait, for kMapGrowWaitMax at most.
-Result<void> LmdbStore::grow_map() {
-  MDB_envinfo info{};
-  mdb_env_info(env_.get(), &info);
-  const uint64_t larger = std::min<uint64_t>(info.me_mapsize * 2, kMapBytesMax);
-  if (larger <= info.me_mapsize) {
-    return base::fail(ErrorKind::kUnavailable, "the store has reached its greatest size");
-  }
-  if (backups_ > 0 || !gate_.close(kMapGrowWaitMax)) {
-    return base::fail(ErrorKind::kUnavailable, "the store can't grow at the moment",
-                      backups_ > 0 ? "a backup is running" : "a snapshot is held for too long");
-  }
-  const int code = mdb_env_set_mapsize(env_.get(), larger);
-  gate_.open();
-  if (code != 0) return fail_lmdb(code, "the store can't grow");
-  log_.info("storage", "the store's map has grown", {{"bytes", std::to_string(larger)}});
   return {};
 }
 
-// What a failed transaction means for its batches and for the store from now on.
-std::unexpected<Error> LmdbStore::write_failure(int code) {
-  if (code == ENOMEM) return fail_lmdb(code, "there is no memory to write to the store");
-  // After a failed write of its header LMDB refuses everything; then it may be on disk or not.
-  MDB_txn* begun = nullptr;
-  const bool usable = mdb_txn_begin(env_.get(), nullptr, 0, &begun) == 0;
-  TxnPtr txn(begun);
-  const bool full = usable && disk_is_full(code);
-  const std::string reason =
-      full ? "the disk is full" : std::string("writing failed: ") + mdb_strerror(code);
-  bool news = false;
-  {
-    const std::lock_guard lock(health_mutex_);
-    news = health_.writable || health_.reason != reason;
-    health_.writable = false;
-    health_.permanent = !full;
-    health_.reason = reason;
-  }
-  if (news) {
-    log_.error("storage",
-               full ? "the store can't be written while the disk is full"
-                    : "the store is read-only until the server is restarted",
-               {{"reason", reason}, {"folder", folder_.path()}});
-  }
-  if (full) return base::fail(ErrorKind::kUnavailable, "the disk is full", mdb_strerror(code));
-  return base::fail(ErrorKind::kTimeout, "a write failed; it may or may not have been kept",
-                    mdb_strerror(code));
+// Before a turn: a table that isn't full, and a redo file for it.
+Result<void> LmdbStore::make_room() {
+  if (filling_redo_ && filling_->bytes() < table_bytes_full_) return {};
+  return start_flush();
 }
 
-// LMDB turns a short write, which is how most disks say that they are full, into EIO: so ask the
-// file system for one more megabyte behind the end of the file. Nothing was lost in that case, for
-// LMDB never overwrites a page that the last commit refers to.
-bool LmdbStore::disk_is_full(int code) const {
-  auto means_full = [](int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; };
-  if (means_full(code)) return true;
-  if (code != EIO) return false;
-  constexpr off_t kProbeBytes = 1 << 20;
-  mdb_filehandle_t fd = -1;
-  struct stat info{};
-  if (mdb_env_get_fd(env_.get(), &fd) != 0 || ::fstat(fd, &info) != 0) return false;
-  return ::fallocate(fd, 0, info.st_size, kProbeBytes) != 0 && means_full(errno);
+// Hands the table to the flush thread, as soon as that has done with the one before.
+Result<void> LmdbStore::start_flush() {
+  std::unique_lock lock(flush_mutex_);
+  if (flushing_) {
+    flush_now_ = true;
+    flush_work_.notify_one();
+    const uint64_t begun = flush_attempts_;  // may have failed before there was room again
+    flush_done_.wait(lock, [&] { return !flushing_ || flush_failed_ > begun || is_broken(); });
+    if (flushing_) {
+      // Nothing of this turn was written, whatever became of the one before.
+      note_refusing();
+      if (is_broken() || flush_error_) {
+        return base::fail(ErrorKind::kUnavailable, "the store is read-only after a failed write");
+      }
+      return base::fail(ErrorKind::kUnavailable, flush_error_.error().message(),
+                        flush_error_.error().detail());
+    }
+  }
+  if (!filling_redo_) {
+    // Nothing is in them that LMDB's file doesn't have. Emptied, for what crashed may have left
+    // groups that this run must not be taken to go on from.
+    for (RedoFile& file : redo_) {
+      if (auto wiped = file.wipe(); !wiped) return wiped;
+    }
+    filling_redo_ = 0;
+  }
+  if (filling_->empty()) return {};
+  flushing_ = Flushing{std::exchange(filling_, std::make_shared<RowTable>()), committed_};
+  filling_redo_ = 1 - *filling_redo_;
+  redo_[*filling_redo_].rewind();
+  publish_tables();
+  flush_work_.notify_one();
+  return {};
+}
+
+void LmdbStore::flush_if_idle() {
+  if (is_broken()) return;
+  if (auto begun = start_flush(); !begun) {
+    const std::lock_guard lock(flush_mutex_);  // for flush_all()
+    flush_error_ = begun;
+    flush_failed_ = ++flush_attempts_;
+    flush_done_.notify_all();
+  }
+}
+
+std::unexpected<Error> LmdbStore::redo_failure(RedoFile::Written written) {
+  const bool full = written.outcome == RedoFile::Outcome::kNothing && means_full(written.error);
+  auto failure = note_failure(full, std::strerror(written.error), /*refusing=*/true);
+  const std::lock_guard lock(flush_mutex_);  // who waits there looks again
+  flush_done_.notify_all();
+  return failure;
 }
 
 void LmdbStore::count_outcomes(const Turn& turn) {
