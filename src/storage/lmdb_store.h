@@ -54,7 +54,7 @@ inline constexpr size_t kQueueBytesMax = 256u << 20;  // keys and values of what
 
 // A table in memory of this size is moved into the LMDB file. Larger ones share pages among more
 // rows, and make LMDB keep more memory for the pages that it writes at once.
-inline constexpr size_t kTableBytesFull = 2u << 20;
+inline constexpr size_t kTableBytesFull = 4u << 20;
 // So long after the last commit what is in memory is moved too, so that reads need not look there.
 inline constexpr std::chrono::milliseconds kIdleFlushDelay{1'000};      // ms
 inline constexpr std::chrono::milliseconds kFlushRetryInterval{1'000};  // ms, on a full disk
