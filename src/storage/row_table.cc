@@ -2,7 +2,7 @@
 
 #include <cstring>
 #include <functional>
-#include <new>
+#include <memory>
 
 namespace rekey::storage {
 namespace {
@@ -26,8 +26,8 @@ void RowTable::add(std::string_view key, std::string_view value, Revision revisi
   Row* row = bucket.load(std::memory_order_relaxed);
   while (row != nullptr && row->key != key) row = row->beside;
   const Version* older = row == nullptr ? nullptr : row->newest.load(std::memory_order_relaxed);
-  const Version* version =
-      new (take(sizeof(Version))) Version{keep(value), revision, erased, older};
+  const Version* version = std::construct_at(static_cast<Version*>(take(sizeof(Version))),
+                                             keep(value), revision, erased, older);
   if (row == nullptr) {
     insert(key, bucket, version);
   } else {
@@ -37,7 +37,7 @@ void RowTable::add(std::string_view key, std::string_view value, Revision revisi
 
 RowTable::Row* RowTable::insert(std::string_view key, std::atomic<Row*>& bucket,
                                 const Version* version) {
-  Row* row = new (take(sizeof(Row))) Row;
+  Row* row = std::construct_at(static_cast<Row*>(take(sizeof(Row))));
   row->key = keep(key);
   row->newest.store(version, std::memory_order_relaxed);
   row->beside = bucket.load(std::memory_order_relaxed);
@@ -54,7 +54,7 @@ RowTable::Row* RowTable::insert(std::string_view key, std::atomic<Row*>& bucket,
     before[level] = links;
   }
   for (int level = 0; level < levels; ++level) {
-    new (&row->next[level]) std::atomic<Row*>(before[level][level].load(std::memory_order_relaxed));
+    std::construct_at(&row->next[level], before[level][level].load(std::memory_order_relaxed));
   }
   for (int level = 0; level < levels; ++level) {
     before[level][level].store(row, std::memory_order_release);
