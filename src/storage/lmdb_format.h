@@ -43,9 +43,9 @@ Result<std::optional<Databases>> open_databases(MDB_env* env);
 // Makes the databases of a new store, at revision 0.
 Result<Databases> create_databases(MDB_env* env);
 
-// Brings a store of an older format to kLmdbFormat (2 differs from 1 by the barrier's ledger alone,
-// which the barrier makes; an older program would write rows without it) and gives the tag by which its redo files are
-// known; `fresh_tag` if it had none.
+// Brings a store of an older format to kLmdbFormat and gives the tag by which its redo files are
+// known; `fresh_tag` if it had none. 2 differs from 1 by the barrier's ledger alone, which the
+// barrier makes; an older program would write rows without it.
 Result<uint64_t> migrate(MDB_env* env, const Databases& databases, uint64_t fresh_tag);
 
 // The format of a store that open_databases() took.
