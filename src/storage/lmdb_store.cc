@@ -125,6 +125,15 @@ Result<void> LmdbStore::start() {
   MDB_envinfo info{};
   mdb_stat(txn.get(), databases_.rows, &stat);
   mdb_env_info(env_.get(), &info);
+  // A tree whose top is damaged is better refused here than with every request.
+  for (const MDB_cursor_op end : {MDB_FIRST, MDB_LAST}) {
+    MDB_cursor* opened = nullptr;
+    MDB_val key{}, row{};
+    int code = mdb_cursor_open(txn.get(), databases_.rows, &opened);
+    const CursorPtr cursor(opened);
+    if (code == 0) code = mdb_cursor_get(cursor.get(), &key, &row, end);
+    if (code != 0 && code != MDB_NOTFOUND) return fail_lmdb(code, "the store can't be read");
+  }
   committed_ = flushed_ = *revision;
   if (auto replayed = replay(*revision); !replayed) return replayed;
   keys_ = count_keys(txn.get(), stat.ms_entries);
