@@ -17,6 +17,8 @@ sys.path[:0] = [HERE, f"{HERE}/../api"]
 
 import server  # noqa: E402
 
+server.START_SECONDS = 10  # a damaged store may never get that far
+
 ROWS = 40
 SEED = 20261128
 
