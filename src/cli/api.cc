@@ -170,7 +170,8 @@ std::string hint_for(const Call& call, int status, std::string_view body,
   if (status == 400 && body.contains("not initialized")) {
     return "\n\nA new server is initialized once: rekey operator init";
   }
-  if (status != 403) return "";
+  const bool is_login = call.path.starts_with("auth/") && call.path.contains("/login");
+  if (status != 403 || is_login) return "";  // who logs in has no token yet
   if (options.token.empty()) {
     return "\n\nNo token was sent. Log in with \"rekey login\", or set REKEY_TOKEN.";
   }

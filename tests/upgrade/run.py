@@ -126,7 +126,7 @@ def run(binary, *arguments):
 
 def unpack(under_test, name):
     with tarfile.open(f"{HERE}/{name}/data.tar.xz") as tar:
-        tar.extractall(under_test.folder, filter="data")
+        tar.extractall(under_test.folder)  # ours; and Debian 12's Python knows no filter yet
     os.chmod(f"{under_test.folder}/data", 0o700)
     with open(f"{HERE}/{name}/expected.json", encoding="utf-8") as f:
         return json.load(f)
