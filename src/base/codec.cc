@@ -145,6 +145,14 @@ Result<std::string> base64_decode(std::string_view text) { return decode64(text,
 
 Result<std::string> base64url_decode(std::string_view text) { return decode64(text, kDecodeUrl); }
 
+std::string to_lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
 void append_u16(std::string& out, uint16_t value) {
   out += static_cast<char>(value >> 8);
   out += static_cast<char>(value);

@@ -16,6 +16,9 @@ Result<std::string> base64_decode(std::string_view text);      // padded or not,
 std::string base64url_encode(std::string_view bytes);          // section 5, not padded
 Result<std::string> base64url_decode(std::string_view text);   // padded or not
 
+// Of ASCII letters, whatever the locale; other bytes stay as they are.
+std::string to_lower(std::string_view text);
+
 // Big-endian integers for keys and formats: byte order is then also number order.
 void append_u16(std::string& out, uint16_t value);
 void append_u32(std::string& out, uint32_t value);

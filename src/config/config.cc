@@ -2,6 +2,7 @@
 
 #include <cctype>
 
+#include "base/codec.h"
 #include "base/json.h"
 #include "config/block.h"
 #include "config/listener.h"
@@ -115,7 +116,7 @@ class FileReader {
   void read_log(Block& top) {
     std::string text;
     if (top.text("log_level", text)) {
-      for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      text = base::to_lower(text);
       auto level = base::parse_log_level(text);
       if (level) {
         config_.log_level = *level;

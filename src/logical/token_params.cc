@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/codec.h"
 #include "logical/answer.h"
 #include "logical/cidr.h"
 #include "logical/row.h"
@@ -225,7 +226,7 @@ bool parse_token_kind(std::string_view text, TokenKind& kind) {
 std::vector<std::string> clean_policies(std::vector<std::string> names) {
   std::set<std::string> unique;
   for (std::string& name : names) {
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+    name = base::to_lower(name);
     const size_t first = name.find_first_not_of(" \t\n");
     if (first == std::string::npos) continue;
     name = name.substr(first, name.find_last_not_of(" \t\n") - first + 1);

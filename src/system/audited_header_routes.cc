@@ -1,6 +1,7 @@
 // sys/config/auditing/request-headers: which request headers the record and the devices keep.
 #include <algorithm>
 
+#include "base/codec.h"
 #include "logical/answer.h"
 #include "pipeline/call_context.h"
 #include "system/system_backend.h"
@@ -21,12 +22,6 @@ using pipeline::CallContext;
 constexpr size_t kAuditedHeadersMax = 64;    // headers that can be configured
 constexpr size_t kHeaderNameBytesMax = 256;  // of one of them
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
-
 // Those that are in force; empty where there are none.
 pipeline::AuditedHeaders configured(Context& context) {
   const auto& headers = CallContext::of(context).state->audited_headers;
@@ -44,7 +39,7 @@ Result<Response> list(Context& context) {
 Result<Response> read(Context& context) {
   const std::string_view asked = context.fields.text("header");
   for (const AuditedHeader& header : configured(context)) {
-    if (header.name != lower(asked)) continue;
+    if (header.name != base::to_lower(asked)) continue;
     JsonObject data;
     data.set(asked, JsonObject{{"hmac", header.hmac}});
     return logical::with_data(std::move(data));
@@ -63,7 +58,7 @@ bool is_field_name(std::string_view name) {
 }
 
 Result<Response> write(Context& context, pipeline::Keeper& keeper) {
-  const std::string name = lower(context.fields.text("header"));
+  const std::string name = base::to_lower(context.fields.text("header"));
   if (!is_field_name(name)) return logical::bad_request("this can't be the name of a header");
   const auto known = configured(context);
   const bool is_new = std::ranges::find(known, name, &AuditedHeader::name) == known.end();
@@ -79,7 +74,7 @@ Result<Response> write(Context& context, pipeline::Keeper& keeper) {
 }
 
 Result<Response> erase(Context& context, pipeline::Keeper& keeper) {
-  const std::string name = lower(context.fields.text("header"));
+  const std::string name = base::to_lower(context.fields.text("header"));
   CallContext::of(context).txn->erase(std::string(pipeline::kAuditedHeaderPrefix) + name);
   context.after_commit.push_back([&keeper] { return keeper.reload_audited_headers(); });
   return Response{};

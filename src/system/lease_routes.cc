@@ -1,6 +1,7 @@
 // sys/leases: what was handed out until when. A token that ends by itself is a lease as well.
 #include <algorithm>
 
+#include "base/codec.h"
 #include "lease/lease_store.h"
 #include "logical/answer.h"
 #include "pipeline/call_context.h"
@@ -257,7 +258,7 @@ Result<std::vector<Lease>> read_stuck(Context& context, size_t limit) {
 
 bool asks_for_irrevocable(const Context& context) {
   std::string type(context.fields.text("type"));
-  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+  type = base::to_lower(type);
   return type == "irrevocable";
 }
 

@@ -1,6 +1,7 @@
 // sys/locked-users: names that too many wrong passwords have locked.
 #include <cctype>
 
+#include "base/codec.h"
 #include "logical/answer.h"
 #include "logical/lockout.h"
 #include "pipeline/call_context.h"
@@ -54,7 +55,7 @@ Result<Response> unlock(Context& context) {
   std::string name(context.fields.text("alias_identifier"));
   const auto mount = pipeline::mount_by_accessor(*CallContext::of(context).state, accessor);
   if (mount != nullptr && mount->type == "userpass") {
-    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    name = base::to_lower(name);
   }
   context.lockout->unlock(accessor, name);
   return Response{};

@@ -18,12 +18,6 @@ using logical::Operation;
 using logical::Response;
 using pipeline::CallContext;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
-
 std::vector<std::string> names(const CallContext& context) {
   std::vector<std::string> out;
   for (const auto& [name, policy] : *context.state->policies) {
@@ -40,7 +34,7 @@ Result<Response> list(Context& context, bool old_form) {
 }
 
 Result<Response> read(Context& context, bool old_form) {
-  const std::string name = lower(context.fields.text("name"));
+  const std::string name = base::to_lower(context.fields.text("name"));
   const auto& policies = *CallContext::of(context).state->policies;
   const auto found = policies.find(name);
   if (found == policies.end()) return logical::nothing_there();
@@ -50,7 +44,7 @@ Result<Response> read(Context& context, bool old_form) {
 }
 
 Result<Response> write(Context& context, pipeline::Keeper& keeper) {
-  const std::string name = lower(context.fields.text("name"));
+  const std::string name = base::to_lower(context.fields.text("name"));
   if (name == "root") return logical::bad_request("cannot update \"root\" policy");
   if (name == "response-wrapping" || name == "control-group") {
     return logical::bad_request("cannot update \"" + name + "\" policy");
@@ -77,7 +71,7 @@ Result<Response> write(Context& context, pipeline::Keeper& keeper) {
 }
 
 Result<Response> erase(Context& context, pipeline::Keeper& keeper) {
-  const std::string name = lower(context.fields.text("name"));
+  const std::string name = base::to_lower(context.fields.text("name"));
   if (name == "root" || name == "default" || name == "response-wrapping") {
     return logical::bad_request("cannot delete \"" + name + "\" policy");
   }

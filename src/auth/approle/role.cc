@@ -6,6 +6,7 @@
 #include "crypto/digest.h"
 #include "logical/answer.h"
 #include "logical/cidr.h"
+#include "logical/named_rows.h"
 #include "logical/row.h"
 
 namespace rekey::auth::approle {
@@ -16,13 +17,7 @@ using base::JsonObject;
 using base::Result;
 using logical::Context;
 
-std::string lower(std::string_view name) {
-  std::string out(name);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
-
-std::string role_row(std::string_view name) { return "role/" + lower(name); }
+std::string role_row(std::string_view name) { return "role/" + base::to_lower(name); }
 
 std::string role_id_row(std::string_view role_id) {
   return "roleid/" + base::hex_encode(crypto::as_bytes(crypto::sha256(role_id)));
@@ -77,12 +72,7 @@ JsonObject describe(const Role& role) {
 
 Result<std::optional<Role>> read_role(Context& context, std::string_view name) {
   if (name.empty() || name.size() > kRoleNameBytesMax) return std::optional<Role>();
-  auto row = context.storage->get(role_row(name));
-  if (!row) return forward(row);
-  if (!*row) return std::optional<Role>();
-  auto role = decode(**row);
-  if (!role) return forward(role);
-  return std::optional<Role>(std::move(*role));
+  return logical::read_row(context, role_row(name), decode);
 }
 
 Result<std::optional<Role>> find_by_role_id(Context& context, std::string_view role_id) {
@@ -111,7 +101,7 @@ Result<void> save_role(Context& context, const Role* before, const Role& role) {
       auto erased = context.storage->erase(role_id_row(before->role_id));
       if (!erased) return erased;
     }
-    auto put = context.storage->put(role_id_row(role.role_id), lower(role.name));
+    auto put = context.storage->put(role_id_row(role.role_id), base::to_lower(role.name));
     if (!put) return put;
   }
   return context.storage->put(role_row(role.name), encode(role));

@@ -5,6 +5,7 @@
 #include "auth/approle/role.h"
 #include "auth/approle/secret_id.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 
 namespace rekey::auth::approle {
 namespace {
@@ -20,13 +21,7 @@ using logical::Response;
 
 std::string_view role_name(const Context& context) { return context.fields.text("role_name"); }
 
-Result<Response> list_roles(Context& context) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list("role/", page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
-}
+Result<Response> list_roles(Context& context) { return logical::list_rows(context, "role/"); }
 
 Result<Response> read(Context& context) {
   auto role = read_role(context, role_name(context));

@@ -7,6 +7,7 @@
 #include "base/codec.h"
 #include "logical/answer.h"
 #include "logical/decoded_rows.h"
+#include "logical/named_rows.h"
 #include "logical/row.h"
 
 namespace rekey::auth::cert {
@@ -85,19 +86,13 @@ bool names(const crypto::RevocationList& list, const crypto::ChainLink& link) {
   return list.indirect || crypto::same_x509_name(list.issuer_der, link.issuer_der);
 }
 
-std::string name_of(const Context& context) { return lower(context.fields.text("name")); }
+std::string name_of(const Context& context) { return base::to_lower(context.fields.text("name")); }
 
 std::unexpected<base::Error> no_such(const std::string& name) {
   return logical::bad_request("no such CRL " + name);
 }
 
-Result<Response> list(Context& context) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list("crl/", page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
-}
+Result<Response> list(Context& context) { return logical::list_rows(context, "crl/"); }
 
 Result<Response> read(Context& context) {
   const std::string name = name_of(context);

@@ -50,7 +50,7 @@ Result<std::vector<RolePointer>> roles_to_try(Context& context, std::string_view
     }
     names = std::move(*all);
   } else {
-    names.push_back(lower(name));
+    names.push_back(base::to_lower(name));
   }
   std::vector<RolePointer> roles, of_authorities;
   for (const std::string& each : names) {

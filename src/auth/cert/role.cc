@@ -142,18 +142,13 @@ bool one_matches(const std::vector<std::string>& globs, std::span<const std::str
 bool has_extension(const crypto::CertificateFacts& facts, const Requirement& wanted) {
   return std::ranges::any_of(facts.extensions, [&](const crypto::CertificateExtension& extension) {
     if (extension.oid != wanted.oid) return false;
-    return wanted.hex ? logical::glob_matches(lower(wanted.glob), base::hex_encode(extension.value))
+    return wanted.hex ? logical::glob_matches(base::to_lower(wanted.glob),
+                                              base::hex_encode(extension.value))
                       : logical::glob_matches(wanted.glob, extension.text);
   });
 }
 
 }  // namespace
-
-std::string lower(std::string_view name) {
-  std::string out(name);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
 
 Result<std::shared_ptr<const LoadedRole>> find_role(Context& context, std::string_view name) {
   if (name.empty() || name.size() > kRoleNameBytesMax) return std::shared_ptr<const LoadedRole>();

@@ -53,8 +53,6 @@ struct LoadedRole final : logical::DecodedRow {
   crypto::TrustedCertificates trust;
 };
 
-std::string lower(std::string_view name);
-
 // Null where there is none.
 base::Result<std::shared_ptr<const LoadedRole>> find_role(logical::Context& context,
                                                           std::string_view name);

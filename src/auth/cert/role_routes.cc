@@ -2,7 +2,9 @@
 #include "auth/cert/cert.h"
 #include "auth/cert/config.h"
 #include "auth/cert/role.h"
+#include "base/codec.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 #include "logical/row.h"
 
 namespace rekey::auth::cert {
@@ -19,15 +21,9 @@ using logical::Response;
 constexpr std::string_view kConfigRow = "config";
 constexpr int64_t kOcspCacheSizeMax = 100'000;
 
-std::string name_of(const Context& context) { return lower(context.fields.text("name")); }
+std::string name_of(const Context& context) { return base::to_lower(context.fields.text("name")); }
 
-Result<Response> list(Context& context) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list("role/", page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
-}
+Result<Response> list(Context& context) { return logical::list_rows(context, "role/"); }
 
 Result<Response> read(Context& context) {
   auto role = find_role(context, name_of(context));

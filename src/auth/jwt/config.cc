@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 
+#include "base/codec.h"
 #include "crypto/jws.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 #include "logical/row.h"
 
 namespace rekey::auth::jwt {
@@ -45,12 +47,6 @@ Result<std::vector<JwksPair>> read_pairs(const Json& sent) {
     out.push_back(std::move(pair));
   }
   if (out.size() > kJwksPairsMax) return logical::bad_request("too many jwks_pairs");
-  return out;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
   return out;
 }
 
@@ -173,12 +169,7 @@ JsonObject describe(const Config& config) {
 }
 
 Result<std::optional<Config>> read_config(Context& context) {
-  auto row = context.storage->get(std::string(kRow));
-  if (!row) return forward(row);
-  if (!*row) return std::optional<Config>();
-  auto config = decode(**row);
-  if (!config) return forward(config);
-  return std::optional<Config>(std::move(*config));
+  return logical::read_row(context, kRow, decode);
 }
 
 Result<void> save_config(Context& context, const Config& config) {
@@ -201,7 +192,7 @@ Result<void> apply_fields(const Fields& fields, Config& config) {
     *into = fields.text(name);
     bytes += into->size();
   }
-  config.default_role = lower(fields.text("default_role"));
+  config.default_role = base::to_lower(fields.text("default_role"));
   config.response_types = fields.strings("oidc_response_types");
   config.algorithms = fields.strings("jwt_supported_algs");
   config.public_keys = fields.strings("jwt_validation_pubkeys");

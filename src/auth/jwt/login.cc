@@ -4,6 +4,7 @@
 #include "auth/jwt/config.h"
 #include "auth/jwt/jwt.h"
 #include "auth/jwt/role.h"
+#include "base/codec.h"
 #include "crypto/jws.h"
 #include "logical/answer.h"
 #include "logical/cidr.h"
@@ -125,7 +126,7 @@ Result<Response> granted(Role role, const crypto::JwtClaims& claims) {
 }
 
 Result<Role> find_login_role(Context& context, const Config& config) {
-  std::string name = lower(context.fields.text("role"));
+  std::string name = base::to_lower(context.fields.text("role"));
   if (name.empty()) name = config.default_role;
   if (name.empty()) return logical::bad_request("missing role");
   auto role = read_role(context, name);

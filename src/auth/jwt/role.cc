@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "base/codec.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 #include "logical/row.h"
 
 namespace rekey::auth::jwt {
@@ -16,7 +18,7 @@ using base::Result;
 using logical::Context;
 using logical::Fields;
 
-std::string row_of(std::string_view name) { return "role/" + lower(name); }
+std::string row_of(std::string_view name) { return "role/" + base::to_lower(name); }
 
 Json list_or_null(const std::vector<std::string>& items) {
   return items.empty() ? Json() : Json::strings(items);
@@ -175,23 +177,9 @@ Result<void> check(const Role& role) {
   return {};
 }
 
-bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
 }  // namespace
 
-bool is_role_name(std::string_view name) {
-  return !name.empty() && name.size() <= kRoleNameBytesMax && is_word(name.front()) &&
-         is_word(name.back()) &&
-         std::ranges::all_of(name, [](char c) { return is_word(c) || c == '-' || c == '.'; });
-}
-
-std::string lower(std::string_view name) {
-  std::string out(name);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
+bool is_role_name(std::string_view name) { return logical::is_name(name, kRoleNameBytesMax); }
 
 JsonObject describe(const Role& role) {
   JsonObject data = own_members(role);
@@ -201,12 +189,7 @@ JsonObject describe(const Role& role) {
 
 Result<std::optional<Role>> read_role(Context& context, std::string_view name) {
   if (!is_role_name(name)) return std::optional<Role>();
-  auto row = context.storage->get(row_of(name));
-  if (!row) return forward(row);
-  if (!*row) return std::optional<Role>();
-  auto role = decode(**row);
-  if (!role) return forward(role);
-  return std::optional<Role>(std::move(*role));
+  return logical::read_row(context, row_of(name), decode);
 }
 
 Result<void> save_role(Context& context, const Role& role) {

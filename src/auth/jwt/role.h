@@ -42,7 +42,6 @@ struct Role {
 
 // What can be a role's name; no other is asked for.
 bool is_role_name(std::string_view name);
-std::string lower(std::string_view name);
 
 base::JsonObject describe(const Role& role);
 base::Result<std::optional<Role>> read_role(logical::Context& context, std::string_view name);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/codec.h"
 #include "logical/answer.h"
 #include "logical/context.h"
+#include "logical/named_rows.h"
 #include "logical/row.h"
 
 namespace rekey::auth::kept {
@@ -109,7 +111,7 @@ Result<std::string> row_of(const Context& context, const KeptPath& path) {
   std::string name(context.fields.text(capture_of(path)));
   if (name.size() > kNameBytesMax) return logical::bad_request("the name is too long");
   if (path.lower_names) {
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+    name = base::to_lower(name);
   }
   return std::string(path.row) + name;
 }
@@ -255,11 +257,7 @@ Result<bool> exists(Context& context, const KeptPath& path) {
 }
 
 Result<Response> list(Context& context, const KeptPath& path) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list(path.row, page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
+  return logical::list_rows(context, path.row);
 }
 
 std::vector<logical::Field> route_fields(std::span<const KeptField> fields) {

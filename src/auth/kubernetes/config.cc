@@ -4,6 +4,7 @@
 
 #include "crypto/key_pair.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 #include "logical/row.h"
 #include "net/outgoing.h"
 
@@ -85,12 +86,7 @@ JsonObject describe(const Config& config) {
 }
 
 Result<std::optional<Config>> read_config(Context& context) {
-  auto row = context.storage->get(std::string(kRow));
-  if (!row) return forward(row);
-  if (!*row) return std::optional<Config>();
-  auto config = decode(**row);
-  if (!config) return forward(config);
-  return std::optional<Config>(std::move(*config));
+  return logical::read_row(context, kRow, decode);
 }
 
 Result<void> save_config(Context& context, const Config& config) {

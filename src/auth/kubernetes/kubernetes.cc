@@ -3,7 +3,9 @@
 
 #include "auth/kubernetes/config.h"
 #include "auth/kubernetes/role.h"
+#include "base/codec.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 
 namespace rekey::auth::kubernetes {
 namespace {
@@ -32,13 +34,7 @@ Result<Response> write_config(Context& context) {
   return Response{};
 }
 
-Result<Response> list_roles(Context& context) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list("role/", page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
-}
+Result<Response> list_roles(Context& context) { return logical::list_rows(context, "role/"); }
 
 Result<Response> show_role(Context& context) {
   auto role = read_role(context, context.fields.text("name"));
@@ -53,7 +49,7 @@ Result<Response> write_role(Context& context) {
   auto known = read_role(context, name);
   if (!known) return forward(known);
   Role role = *known ? std::move(**known) : Role{};
-  role.name = lower(name);
+  role.name = base::to_lower(name);
   auto applied = apply_fields(context.fields, role);
   if (!applied) return forward(applied);
   auto saved = save_role(context, role);
@@ -64,7 +60,7 @@ Result<Response> write_role(Context& context) {
 Result<Response> erase_role(Context& context) {
   const std::string_view name = context.fields.text("name");
   if (!is_role_name(name)) return Response{};
-  auto erased = context.storage->erase("role/" + lower(name));
+  auto erased = context.storage->erase("role/" + base::to_lower(name));
   if (!erased) return forward(erased);
   return Response{};
 }

@@ -5,6 +5,7 @@
 #include "auth/kubernetes/kubernetes.h"
 #include "auth/kubernetes/review.h"
 #include "auth/kubernetes/role.h"
+#include "base/codec.h"
 #include "crypto/jws.h"
 #include "crypto/jwt.h"
 #include "logical/answer.h"
@@ -111,7 +112,7 @@ Response granted(Role role, const Account& account) {
 }
 
 Result<Response> login(Context& context, const net::Outgoing& outgoing) {
-  const std::string name = lower(context.fields.text("role"));
+  const std::string name = base::to_lower(context.fields.text("role"));
   const std::string_view token = context.fields.text("jwt");
   if (name.empty()) return logical::bad_request("missing role");
   if (token.empty()) return logical::bad_request("missing jwt");

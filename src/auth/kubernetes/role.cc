@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/codec.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 #include "logical/row.h"
 
 namespace rekey::auth::kubernetes {
@@ -17,7 +19,7 @@ using logical::Fields;
 constexpr std::string_view kByUid = "serviceaccount_uid";
 constexpr std::string_view kByName = "serviceaccount_name";
 
-std::string row_of(std::string_view name) { return "role/" + lower(name); }
+std::string row_of(std::string_view name) { return "role/" + base::to_lower(name); }
 
 JsonObject own_members(const Role& role) {
   JsonObject out{{"alias_name_source", role.alias_by_name ? kByName : kByUid},
@@ -61,23 +63,9 @@ Result<void> check(const Role& role) {
   return {};
 }
 
-bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
 }  // namespace
 
-bool is_role_name(std::string_view name) {
-  return !name.empty() && name.size() <= kRoleNameBytesMax && is_word(name.front()) &&
-         is_word(name.back()) &&
-         std::ranges::all_of(name, [](char c) { return is_word(c) || c == '-' || c == '.'; });
-}
-
-std::string lower(std::string_view name) {
-  std::string out(name);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
+bool is_role_name(std::string_view name) { return logical::is_name(name, kRoleNameBytesMax); }
 
 JsonObject describe(const Role& role) {
   JsonObject data = own_members(role);
@@ -87,12 +75,7 @@ JsonObject describe(const Role& role) {
 
 Result<std::optional<Role>> read_role(Context& context, std::string_view name) {
   if (!is_role_name(name)) return std::optional<Role>();
-  auto row = context.storage->get(row_of(name));
-  if (!row) return forward(row);
-  if (!*row) return std::optional<Role>();
-  auto role = decode(**row);
-  if (!role) return forward(role);
-  return std::optional<Role>(std::move(*role));
+  return logical::read_row(context, row_of(name), decode);
 }
 
 Result<void> save_role(Context& context, const Role& role) {

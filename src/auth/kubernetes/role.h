@@ -28,7 +28,6 @@ struct Role {
 };
 
 bool is_role_name(std::string_view name);
-std::string lower(std::string_view name);
 
 base::JsonObject describe(const Role& role);
 base::Result<std::optional<Role>> read_role(logical::Context& context, std::string_view name);

@@ -4,6 +4,7 @@
 
 #include "auth/token/role.h"
 #include "auth/token/token_backend.h"
+#include "base/codec.h"
 #include "identity/entity_store.h"
 #include "identity/standing.h"
 #include "logical/answer.h"
@@ -36,7 +37,7 @@ bool any_glob(const std::vector<std::string>& patterns, std::string_view text) {
 std::vector<std::string> sorted_policies(std::vector<std::string> names, bool with_default) {
   std::set<std::string> unique;
   for (std::string& name : names) {
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+    name = base::to_lower(name);
     if (!name.empty()) unique.insert(std::move(name));
   }
   if (unique.contains("root")) return {"root"};
@@ -312,7 +313,7 @@ Result<void> choose_entity(CallContext& context, const Token& parent, const Role
   if (role == nullptr) {
     return logical::bad_request("'entity_alias' is only allowed in combination with token role");
   }
-  std::ranges::transform(alias, alias.begin(), [](unsigned char c) { return std::tolower(c); });
+  alias = base::to_lower(alias);
   if (!contains(role->allowed_entity_aliases, alias) &&
       !any_glob(role->allowed_entity_aliases, alias)) {
     return logical::bad_request("invalid 'entity_alias' value");

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "auth/token/token_backend.h"
+#include "base/codec.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 #include "logical/row.h"
 #include "logical/token_params.h"
 
@@ -21,13 +23,7 @@ using logical::Response;
 
 std::string row_of(std::string_view name) { return "role/" + std::string(name); }
 
-Result<Response> list(Context& context) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list("role/", page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
-}
+Result<Response> list(Context& context) { return logical::list_rows(context, "role/"); }
 
 Result<Response> read(Context& context) {
   auto role = read_role(context, context.fields.text("role_name"));
@@ -63,7 +59,7 @@ Result<void> apply(const logical::Fields& fields, Role& role) {
   list_of("disallowed_policies_glob", role.disallowed_policies_glob);
   list_of("allowed_entity_aliases", role.allowed_entity_aliases);
   for (std::string& alias : role.allowed_entity_aliases) {
-    std::ranges::transform(alias, alias.begin(), [](unsigned char c) { return std::tolower(c); });
+    alias = base::to_lower(alias);
   }
   role.orphan = fields.flag("orphan", role.orphan);
   role.renewable = fields.flag("renewable", role.renewable);
@@ -171,12 +167,7 @@ Result<Role> parse_role(std::string_view text) {
 
 Result<std::optional<Role>> read_role(Context& context, std::string_view name) {
   if (name.empty()) return std::optional<Role>();
-  auto row = context.storage->get(row_of(name));
-  if (!row) return forward(row);
-  if (!*row) return std::optional<Role>();
-  auto role = parse_role(**row);
-  if (!role) return forward(role);
-  return std::optional<Role>(std::move(*role));
+  return logical::read_row(context, row_of(name), parse_role);
 }
 
 void TokenBackend::add_role_routes() {

@@ -9,6 +9,7 @@
 #include "logical/cidr.h"
 #include "logical/context.h"
 #include "logical/lockout.h"
+#include "logical/named_rows.h"
 #include "logical/row.h"
 #include "logical/token_params.h"
 
@@ -44,7 +45,7 @@ struct User {
 // Names are one person's in whatever case.
 std::string name_of(const Context& context) {
   std::string name(context.fields.text("username"));
-  std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+  name = base::to_lower(name);
   return name;
 }
 
@@ -67,13 +68,7 @@ Result<void> save_user(Context& context, const User& user) {
   return context.storage->put("user/" + user.name, Json(std::move(row)).dump());
 }
 
-Result<Response> list(Context& context) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list("user/", page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
-}
+Result<Response> list(Context& context) { return logical::list_rows(context, "user/"); }
 
 Result<Response> read(Context& context) {
   auto user = read_user(context, name_of(context));

@@ -2,6 +2,7 @@
 
 #include "logical/answer.h"
 #include "logical/context.h"
+#include "logical/named_rows.h"
 
 namespace rekey::engine::cubbyhole {
 namespace {
@@ -58,11 +59,7 @@ Result<Response> list(Context& context) {
   auto folder = row_of(context, context.fields.text("path"));
   if (!folder) return forward(folder);
   if (!folder->ends_with('/')) *folder += '/';
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list(*folder, page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
+  return logical::list_rows(context, *folder);
 }
 
 Result<bool> exists(Context& context) {

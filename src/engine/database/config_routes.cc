@@ -6,6 +6,7 @@
 #include "engine/database/statement.h"
 #include "engine/database/username_template.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 
 namespace rekey::engine::database {
 
@@ -110,11 +111,7 @@ Result<Response> read_configuration(Context& context) {
 }
 
 Result<Response> list_configurations(Context& context) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list("config/", page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
+  return logical::list_rows(context, "config/");
 }
 
 }  // namespace

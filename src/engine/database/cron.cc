@@ -1,4 +1,5 @@
 #include "engine/database/cron.h"
+#include "base/codec.h"
 
 #include <algorithm>
 #include <array>
@@ -26,9 +27,8 @@ constexpr std::array<std::string_view, 7> kDayNames = {"sun", "mon", "tue", "wed
 
 std::optional<int> number_of(std::string_view text, std::span<const std::string_view> names,
                              int first_name) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  const auto named = std::ranges::find(names, std::string_view(lower));
+  const std::string name = base::to_lower(text);
+  const auto named = std::ranges::find(names, std::string_view(name));
   if (named != names.end()) return static_cast<int>(named - names.begin()) + first_name;
   int number = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/codec.h"
 #include "engine/database/plugin.h"
 #include "net/byte_stream.h"
 
@@ -191,8 +192,7 @@ class RedisPlugin final : public Plugin {
                         "error verifying connection: " + stream.error().message());
     }
     std::string persistence = text_of(target.details, "persistence_mode");
-    std::ranges::transform(persistence, persistence.begin(),
-                           [](unsigned char c) { return std::tolower(c); });
+    persistence = base::to_lower(persistence);
     auto session = std::make_unique<RedisSession>(std::move(*stream), std::move(persistence));
     auto in = session->log_in(target.username, target.password);
     if (!in) {

@@ -5,6 +5,7 @@
 #include "engine/database/statement.h"
 #include "engine/database/username_template.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 
 namespace rekey::engine::database {
 
@@ -32,13 +33,7 @@ int64_t lifetime_s(const Role& role, const logical::Limits& limits) {
   return std::min(ttl, whole_seconds(limits.max_lease_ttl));
 }
 
-Result<Response> list_roles(Context& context) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list("role/", page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
-}
+Result<Response> list_roles(Context& context) { return logical::list_rows(context, "role/"); }
 
 Result<Response> read_role(Context& context) {
   auto role = find_role(*context.storage, context.fields.text("name"));

@@ -7,6 +7,7 @@
 #include "engine/database/statement.h"
 #include "engine/database/username_template.h"
 #include "logical/answer.h"
+#include "logical/named_rows.h"
 
 namespace rekey::engine::database {
 
@@ -81,11 +82,7 @@ Result<void> read_times(const logical::Fields& fields, StaticRole& role, bool is
 }
 
 Result<Response> list_static_roles(Context& context) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list("static-role/", page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
+  return logical::list_rows(context, "static-role/");
 }
 
 Result<Response> read_static_role(Context& context) {

@@ -247,7 +247,7 @@ class Evaluator {
       return text;
     }
     if (name == "lowercase") {
-      std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+      text = base::to_lower(text);
       return text;
     }
     if (name == "sha256") return sha256_hex(text);

@@ -1,6 +1,7 @@
 // keys/: creating, reading, configuring, rotating, trimming and deleting keys.
 #include "engine/transit/common.h"
 #include "engine/transit/transit.h"
+#include "logical/named_rows.h"
 
 namespace rekey::engine::transit {
 namespace {
@@ -13,13 +14,7 @@ using logical::FieldType;
 using logical::Operation;
 using logical::Response;
 
-Result<Response> list(Context& context) {
-  auto page = logical::read_page(context.fields);
-  if (!page) return forward(page);
-  auto names = context.storage->list("key", page->after, page->limit);
-  if (!names) return forward(names);
-  return logical::with_keys(*names);
-}
+Result<Response> list(Context& context) { return logical::list_rows(context, "key"); }
 
 Result<Response> read(Context& context) {
   auto name = key_name(context);
