@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/codec.h"
+#include "base/testing/source_dir.h"
 
 namespace rekey::audit {
 namespace {
@@ -43,7 +44,7 @@ std::vector<Hash> numbered_leaves(size_t count) {
 }
 
 TEST(Merkle, PublishedRoots) {
-  std::ifstream file(REKEY_SOURCE_DIR "/src/audit/testdata/rfc6962_roots.txt");
+  std::ifstream file(base::testing::source_dir() + "/src/audit/testdata/rfc6962_roots.txt");
   std::vector<Hash> leaves;
   std::string line;
   size_t checked = 0;

@@ -12,6 +12,7 @@
 #include "audit/log.h"
 #include "audit/tiles.h"
 #include "base/codec.h"
+#include "base/testing/source_dir.h"
 
 namespace rekey::audit {
 namespace {
@@ -70,9 +71,9 @@ class ThirdParty : public ::testing::Test {
     for (const crypto::Sha256Digest& hash : *log->consistency_proof(kOldSize, kSize)) {
       consistency += base::base64_encode(crypto::as_bytes(hash)) + "\n";
     }
-    std::vector<std::string> command = {REKEY_SOURCE_DIR "/tests/audit-thirdparty/check",
-                                        directory_ + "/audit/log", log->verifier_key(),
-                                        old_checkpoint, put("consistency", consistency)};
+    std::vector<std::string> command = {
+        base::testing::source_dir() + "/tests/audit-thirdparty/check", directory_ + "/audit/log",
+        log->verifier_key(), old_checkpoint, put("consistency", consistency)};
     for (uint64_t index : {uint64_t{0}, uint64_t{255}, uint64_t{65'535}, kSize - 1}) {
       command.push_back(put("proof" + std::to_string(index), *log->prove(index)));
     }

@@ -7,6 +7,7 @@
 #include <map>
 #include <sstream>
 
+#include "base/testing/source_dir.h"
 #include "hcl/hcl.h"
 
 namespace rekey::config {
@@ -146,7 +147,7 @@ TEST(Config, ReadsWholeFile) {
 }
 
 std::string read_whole(const std::string& path) {
-  std::ifstream file(REKEY_SOURCE_DIR "/" + path);
+  std::ifstream file(base::testing::source_dir() + "/" + path);
   std::stringstream text;
   text << file.rdbuf();
   return text.str();

@@ -7,6 +7,7 @@
 #include <random>
 #include <sstream>
 
+#include "base/testing/source_dir.h"
 #include "policy/pattern.h"
 #include "policy/policy.h"
 
@@ -102,7 +103,7 @@ std::string ask(const Acl& acl, const std::string& text) {
 }
 
 TEST(Precedence, TableOfCases) {
-  std::ifstream file(REKEY_SOURCE_DIR "/src/policy/testdata/precedence.txt");
+  std::ifstream file(base::testing::source_dir() + "/src/policy/testdata/precedence.txt");
   ASSERT_TRUE(file.good());
   Policies policies;
   std::shared_ptr<const Acl> acl;

@@ -5,11 +5,12 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/testing/source_dir.h"
 
 namespace rekey::crypto::testing {
 
 std::vector<std::vector<std::string>> read_vectors(const std::string& path) {
-  std::ifstream file(std::string(REKEY_SOURCE_DIR) + "/src/" + path);
+  std::ifstream file(base::testing::source_dir() + "/src/" + path);
   REKEY_CHECK(file.is_open());
   std::vector<std::vector<std::string>> cases;
   for (std::string line; std::getline(file, line);) {
