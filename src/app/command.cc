@@ -17,6 +17,7 @@
 #include "app/server_flags.h"
 #include "app/test_clock.h"
 #include "base/codec.h"
+#include "base/locked_memory.h"
 
 namespace rekey::app {
 namespace {
@@ -326,6 +327,9 @@ int run_server(const std::vector<std::string>& arguments, std::string_view versi
     std::fputs(kServerHelp, stdout);
     return 0;
   }
+  for (const std::string& warning : flags->ignored) {
+    std::fprintf(stderr, "Warning: %s\n", warning.c_str());
+  }
   harden_process();
   const sigset_t signals = block_signals();
   const base::SystemClock system_clock;
@@ -344,6 +348,10 @@ int run_server(const std::vector<std::string>& arguments, std::string_view versi
   if (moved_clock.in_use()) {
     log.warn("app", "-test-clock moves the time: for tests only");
     move_test_clock(moved_clock, log);
+  }
+  if (auto locks = base::check_memory_can_be_locked(base::kLockedMemoryBytesMin); !locks) {
+    if (settings->needs_locked_memory) return fail_with(locks.error());
+    log.warn("app", locks.error().message());
   }
   const std::string description = describe(*settings, version);
   auto instance = Instance::start(std::move(*settings), clock, random, log);

@@ -43,6 +43,19 @@ base::Json sanitize(const config::ServerConfig& config) {
            {"disable_clustering", false}}}};
 }
 
+logical::LockoutByType lockout_of(const config::ServerConfig& config) {
+  logical::LockoutByType rules;
+  for (const auto& [type, said] : config.user_lockout) {
+    rules[type] = {.threshold = said.threshold,
+                   .duration = said.duration,
+                   .counter_reset = said.counter_reset,
+                   .disabled = said.disabled};
+  }
+  const std::string unlocked = environment("DISABLE_USER_LOCKOUT").value_or("");
+  if (unlocked == "true" || unlocked == "1") rules["*"].disabled = true;
+  return rules;
+}
+
 }  // namespace
 
 Result<Settings> configure(const std::vector<std::string>& paths) {
@@ -70,6 +83,11 @@ Result<Settings> configure(const std::vector<std::string>& paths) {
   for (const std::string& warning : config->warnings) {
     std::fprintf(stderr, "Warning: %s\n", warning.c_str());
   }
+  if (config->storage->kind == config::StorageKind::kMemory && !config->audit_log_path) {
+    std::fprintf(stderr,
+                 "Warning: storage \"inmem\": the record is in memory too and lost at the end; "
+                 "for tests only\n");
+  }
   Settings settings;
   if (config->storage->kind == config::StorageKind::kMemory) {
     settings.storage = StorageKind::kMemory;
@@ -93,20 +111,14 @@ Result<Settings> configure(const std::vector<std::string>& paths) {
   }
   settings.server.io_threads = config->io_threads != 0 ? config->io_threads : usable_cores();
   settings.lease_limits = {config->default_lease_ttl, config->max_lease_ttl};
-  for (const auto& [type, said] : config->user_lockout) {
-    settings.user_lockout[type] = {.threshold = said.threshold,
-                                   .duration = said.duration,
-                                   .counter_reset = said.counter_reset,
-                                   .disabled = said.disabled};
-  }
-  const std::string unlocked = environment("DISABLE_USER_LOCKOUT").value_or("");
-  if (unlocked == "true" || unlocked == "1") settings.user_lockout["*"].disabled = true;
+  settings.user_lockout = lockout_of(*config);
   settings.cluster_name = config->cluster_name;
   settings.metrics_prefix = config->telemetry.metrics_prefix;
   settings.api_address = config->api_addr;
   settings.log_level = config->log_level.value_or(base::LogLevel::kInfo);
   settings.log_format = config->log_format.value_or(base::LogFormat::kStandard);
   settings.outgoing = config->outgoing;
+  settings.needs_locked_memory = !config->disable_mlock;
   settings.sanitized = sanitize(*config);
   return settings;
 }

@@ -39,6 +39,47 @@ Flags:
   The environment variables are read under their VAULT_ names too.
 )";
 
+namespace {
+
+struct Ignored {
+  std::string_view name;
+  bool has_value;
+  std::string_view why;
+};
+
+// vault's, that scripts and container images give.
+constexpr std::string_view kOneNode = "there is one node and no plugins";
+constexpr std::string_view kToStderr = "the log goes to standard error";
+constexpr Ignored kIgnored[] = {
+    {"dev-ha", false, kOneNode},
+    {"dev-transactional", false, kOneNode},
+    {"dev-plugin-dir", true, kOneNode},
+    {"dev-plugin-init", false, kOneNode},
+    {"exit-on-core-shutdown", false, "it always ends with what it serves"},
+    {"experiment", true, "there are no experiments"},
+    {"non-interactive", false, "nothing is ever asked"},
+    {"log-file", true, kToStderr},
+    {"log-rotate-bytes", true, kToStderr},
+    {"log-rotate-duration", true, kToStderr},
+    {"log-rotate-max-files", true, kToStderr},
+};
+
+const Ignored* find_ignored(std::string_view name) {
+  for (const Ignored& each : kIgnored) {
+    if (each.name == name) return &each;
+  }
+  return nullptr;
+}
+
+base::Result<bool> read_switch(const std::string& name, const std::optional<std::string>& value) {
+  if (!value || *value == "true" || *value == "1") return true;
+  if (*value == "false" || *value == "0") return false;
+  return base::fail(base::ErrorKind::kInvalid,
+                    "-" + name + ": expected true or false, not \"" + *value + '"');
+}
+
+}  // namespace
+
 std::optional<std::string> environment(const std::string& name) {
   for (const char* prefix : {"REKEY_", "VAULT_"}) {
     const char* value = std::getenv((prefix + name).c_str());
@@ -76,7 +117,14 @@ base::Result<ServerFlags> parse_server_flags(const std::vector<std::string>& arg
       name.resize(equals);
     }
     if (const auto found = switches.find(name); found != switches.end()) {
-      *found->second = !value || *value == "true" || *value == "1";
+      auto on = read_switch(name, value);
+      if (!on) return forward(on);
+      *found->second = *on;
+      continue;
+    }
+    if (const Ignored* ignored = find_ignored(name)) {
+      if (ignored->has_value && !value) i++;
+      flags.ignored.push_back("-" + name + " has no effect: " + std::string(ignored->why));
       continue;
     }
     const auto found = values.find(name);
@@ -92,6 +140,9 @@ base::Result<ServerFlags> parse_server_flags(const std::vector<std::string>& arg
       *found->second = *value;
   }
   if (flags.dev_tls || flags.dev_kv_v1) flags.dev = true;  // as vault understands them
+  if (flags.dev && !flags.config.empty()) {
+    flags.ignored.push_back("-config has no effect with -dev, which is configured by its flags");
+  }
   const auto fill = [](std::string& field, const std::string& name) {
     if (field.empty()) field = environment(name).value_or("");
   };

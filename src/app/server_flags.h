@@ -22,6 +22,7 @@ struct ServerFlags {
   std::string log_level, log_format;
   std::string test_clock;  // file with an offset in seconds, see test_clock.h; not in the help
   bool accept_older_store = false;
+  std::vector<std::string> ignored;  // vault's flags without effect here, as warnings
   bool help = false;
 };
 

@@ -38,7 +38,8 @@ struct Settings {
   base::LogFormat log_format = base::LogFormat::kStandard;
   net::OutgoingRules outgoing;  // which outside HTTP servers may be spoken to
   bool accept_older_store = false;
-  base::Json sanitized;  // for sys/config/state/sanitized
+  bool needs_locked_memory = false;  // don't start where keys could reach the swap
+  base::Json sanitized;              // for sys/config/state/sanitized
 };
 
 // The cores that this process may use, which may be fewer than the machine has.

@@ -18,7 +18,8 @@ constexpr size_t kBlockBytesMin = 32;
 constexpr size_t kSizeClasses = 8;  // 32 bytes to 4 KiB; larger blocks are mapped on their own
 
 // Maps whole pages: guard pages on both sides, locked, not dumped, zeroed in a forked child.
-// A failing mlock (a low RLIMIT_MEMLOCK) is not fatal here: the server checks the limit at start.
+// A failing mlock (a low RLIMIT_MEMLOCK) is not fatal here: the server asks at start
+// (locked_memory.h).
 unsigned char* map_locked(size_t size) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   void* whole = mmap(nullptr, size + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -87,7 +87,9 @@ class FileReader {
       }
     }
     top.text("cluster_name", config_.cluster_name);
-    top.flag("ui", config_.ui);
+    if (top.flag("ui", config_.ui) && config_.ui) {
+      top.warn(*top.take("ui"), "there is no web console; it has no effect");
+    }
     top.flag("disable_mlock", config_.disable_mlock);
     read_log(top);
     int64_t threads = 0;
@@ -204,7 +206,18 @@ class FileReader {
     return file_.fail(item.place, item.key() + ": expected " + std::string(example));
   }
 
+  // Files that are merged may each have one, the last of which counts; two in one are a mistake.
+  Result<void> only_one(const hcl::Item& item, std::optional<uint32_t>& line) {
+    if (line) {
+      return file_.fail(item.place,
+                        item.key() + ": there is one already, in line " + std::to_string(*line));
+    }
+    line = static_cast<uint32_t>(item.place.line);
+    return {};
+  }
+
   Result<void> read_storage(const hcl::Item& item) {
+    if (auto one = only_one(item, storage_line_); !one) return one;
     auto section = labelled_block(item, "storage \"lmdb\" { path = \"/var/lib/rekey\" }");
     if (!section) return forward(section);
     const std::string& kind = item.keys[1];
@@ -253,6 +266,7 @@ class FileReader {
       file_.warn(item.place, label_of(item) + " is disabled and left out; seals can't be migrated");
       return {};
     }
+    if (auto one = only_one(item, seal_line_); !one) return one;
     Seal seal;
     if (kind == "static") {
       seal.kind = SealKind::kStatic;
@@ -406,6 +420,7 @@ class FileReader {
   ServerConfig& config_;
   File file_;
   std::optional<Duration> request_default_;
+  std::optional<uint32_t> storage_line_, seal_line_;
 };
 
 }  // namespace

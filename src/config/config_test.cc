@@ -89,7 +89,9 @@ TEST(Config, HasVaultsDefaults) {
 
 TEST(Config, ReadsWholeFile) {
   const ServerConfig config = must_parse(kEveryKey);
-  EXPECT_TRUE(config.warnings.empty()) << config.warnings.front();
+  EXPECT_EQ(config.warnings,
+            std::vector<std::string>{"f:24: ui: there is no web console; it has no effect"})
+      << config.warnings.front();
   EXPECT_EQ(config.storage->kind, StorageKind::kLmdb);
   EXPECT_EQ(config.storage->path, "/data");
   EXPECT_EQ(config.audit_log_path, "/record");
@@ -252,6 +254,13 @@ TEST(Config, WarnsOfWhatHasNoEffect) {
             "f:2: unknown key \"bogus\"; it has no effect|");
   EXPECT_EQ(warnings_of("raw_storage_endpoint = true"),
             "f:1: raw_storage_endpoint: there is no raw storage endpoint; it has no effect|");
+  EXPECT_EQ(warnings_of("ui = true"), "f:1: ui: there is no web console; it has no effect|");
+  EXPECT_EQ(warnings_of("ui = false"), "");
+  EXPECT_EQ(
+      warnings_of("listener \"tcp\" { address = \"0.0.0.0:1\" tls_disable = 1 }"),
+      "f:1: listener \"tcp\": tls_disable: whoever is on the way reads and changes everything, "
+      "tokens too|");
+  EXPECT_EQ(warnings_of("listener \"tcp\" { address = \"[::1]:1\" tls_disable = 1 }"), "");
   EXPECT_EQ(warnings_of("storage \"inmem\" { x = 1 }"),
             "f:1: unknown key \"x\" in storage \"inmem\"; it has no effect|");
   EXPECT_EQ(
@@ -334,6 +343,18 @@ TEST(Config, StopsAtNonsenseAndSaysWhatWouldBeRight) {
       {"telemetry = 5", "f:1: telemetry: expected a block { ... }, not 5"},
       {"a = \n", "f:2: expected a value, not the end"},
       {"{\"a\": }", "f:1: expected a value"},
+  };
+  for (const auto& [text, message] : kCases) EXPECT_EQ(error_of(text), message) << text;
+}
+
+TEST(Config, StopsAtTwoOfWhatThereIsOnceAndAtOneWrongAmongMany) {
+  const std::pair<std::string, std::string> kCases[] = {
+      {"storage \"inmem\" { }\nbackend \"lmdb\" { path = \"/d\" }",
+       "f:2: backend: there is one already, in line 1"},
+      {"seal \"shamir\" { }\nseal \"shamir\" { }", "f:2: seal: there is one already, in line 1"},
+      {"listener \"tcp\" { tls_disable = 1 x_forwarded_for_authorized_addrs = [\"::1\", \"x\"] }",
+       "f:1: listener \"tcp\": x_forwarded_for_authorized_addrs: expected addresses or ranges such "
+       "as \"10.0.0.0/8\", not \"x\""},
   };
   for (const auto& [text, message] : kCases) EXPECT_EQ(error_of(text), message) << text;
 }

@@ -47,8 +47,10 @@ void read_forwarded(Block& block, net::ForwardedOptions& options) {
   if (block.texts("x_forwarded_for_authorized_addrs", options.authorized_addresses)) {
     for (const std::string& range : options.authorized_addresses) {
       if (!net::parse_ip_range(range)) {
-        block.wrong(*block.take("x_forwarded_for_authorized_addrs"),
-                    "addresses or ranges such as \"10.0.0.0/8\"");
+        block.wrong_here(
+            "x_forwarded_for_authorized_addrs: expected addresses or ranges such as "
+            "\"10.0.0.0/8\", not \"" +
+            range + '"');
       }
     }
   }
@@ -89,6 +91,12 @@ void read_tls_version(Block& block, net::TlsOptions& tls) {
   }
 }
 
+// Only programs on this machine get there.
+bool is_loopback(std::string_view address) {
+  return address.starts_with("127.") || address.starts_with("[::1]:") ||
+         address.starts_with("localhost:");
+}
+
 void read_tls(Block& block, net::ListenerOptions& options) {
   bool disable = false, require = false, no_certificates = false;
   net::TlsOptions tls;
@@ -103,7 +111,13 @@ void read_tls(Block& block, net::ListenerOptions& options) {
   read_tls_version(block, tls);
   block.ignore_silently(
       {"tls_prefer_server_cipher_suites"});  // Go dropped it, Vault still reads it
-  if (disable) return;
+  if (disable) {
+    if (!is_loopback(options.address)) {
+      block.warn(*block.take("tls_disable"),
+                 "whoever is on the way reads and changes everything, tokens too");
+    }
+    return;
+  }
   if (require && no_certificates) {
     block.wrong_here(
         "'tls_disable_client_certs' and 'tls_require_and_verify_client_cert' are mutually "
@@ -192,6 +206,7 @@ Result<Listener> read_listener(const File& file, const hcl::Item& item,
     return file.fail(item.place, "listener \"" + kind + "\": expected a block { ... }");
   }
   Listener listener;
+  listener.net.place = file.at(item.place) + "listener \"" + kind + '"';
   if (request_default) {
     listener.net.timeouts.request = duration_cast<milliseconds>(*request_default);
   }

@@ -34,6 +34,10 @@ Result<std::unique_ptr<Server>> Server::start(ServerOptions options, HandlerFact
   parts.shared.buffered_bytes_max = options.buffered_bytes_max;
   for (const ListenerOptions& each : options.listeners) {
     auto listener = Listener::open(each, static_cast<uint16_t>(parts.listeners.size()));
+    if (!listener && !each.place.empty()) {
+      const base::Error& why = listener.error();
+      return fail(why.kind(), each.place + ": " + why.message(), why.detail());
+    }
     if (!listener) return forward(listener);
     parts.listeners.push_back(std::move(*listener));
   }

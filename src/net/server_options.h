@@ -64,6 +64,7 @@ struct ListenerOptions {
   HttpLimits limits;
   HttpTimeouts timeouts;
   ForwardedOptions forwarded;
+  std::string place;  // where it was configured, to begin messages with; may be empty
 };
 
 struct ServerOptions {

@@ -4,10 +4,12 @@
 
 usage: start_test.py --server build/release/rekey [unittest's arguments]"""
 
+import ctypes
 import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -22,6 +24,7 @@ REKEY = ""
 READY_SECONDS_MAX = 20
 FIRST_ANSWER_SECONDS_MAX = 2  # of a later start
 FIRST_ANSWER_CPU_SECONDS_MAX = 1  # the processor's share of it: holds on a busy machine too
+PR_CAPBSET_DROP, CAP_IPC_LOCK = 24, 14  # linux/prctl.h, linux/capability.h
 SLOW = 10  # sanitizers and busy machines get this factor for what isn't measured
 INSTRUMENTED = 1  # a sanitizer's factor for what is
 
@@ -35,7 +38,7 @@ def free_port():
 class Program:
     """One running server: what it printed, its address; stopped by stop()."""
 
-    def __init__(self, folder, command, environment=None):
+    def __init__(self, folder, command, environment=None, before=None):
         self.output = pathlib.Path(folder, f"output-{time.monotonic_ns()}")
         clean = {k: v for k, v in os.environ.items()
                  if not k.startswith(("VAULT_", "REKEY_", "BAO_"))}
@@ -44,6 +47,7 @@ class Program:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder,
                 start_new_session=True,  # no terminal
+                preexec_fn=before,
                 env={**clean, "HOME": str(folder), **(environment or {})})
 
     def text(self):
@@ -146,6 +150,15 @@ class DevTest(StartTest):
             program.wait_for("Root Token: mine\n")
             self.assertIn(f"127.0.0.1:{port}", program.text())
             program.stop()
+
+    def test_vaults_flags_without_effect(self):
+        pathlib.Path(self.folder, "conf.d").mkdir()
+        program = self.start("-config=conf.d", "-dev", "-dev-ha", "-log-file", "x",
+                             "-exit-on-core-shutdown", self.listen())
+        program.wait_for("Root Token: hvs")
+        for flag in ("-config", "-dev-ha", "-log-file", "-exit-on-core-shutdown"):
+            self.assertIn(f"Warning: {flag} has no effect", program.text())
+        program.stop()
 
     def test_tls(self):
         program = self.start("-dev-tls", "-dev-root-token-id=root", self.listen())
@@ -307,6 +320,9 @@ class ConfigurationTest(StartTest):
         program = self.start()
         self.assertEqual(program.process.wait(READY_SECONDS_MAX * SLOW), 1)
         self.assertIn("-dev", program.text())
+        program = self.start("-dev=maybe")
+        self.assertEqual(program.process.wait(READY_SECONDS_MAX * SLOW), 1)
+        self.assertIn('-dev: expected true or false, not "maybe"', program.text())
         program = self.start("-nonsense")
         self.assertEqual(program.process.wait(READY_SECONDS_MAX * SLOW), 1)
 
@@ -342,7 +358,38 @@ class ConfigurationTest(StartTest):
         program = self.start("-config=server.hcl")
         self.assertFalse(self.answers(f"unix://{path}")["initialized"])
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertIn("the record is in memory too", program.text())
         self.assertEqual(program.stop(), 0)
+
+    def test_memory_that_can_not_be_locked(self):
+        if INSTRUMENTED != 1:
+            self.skipTest("sanitizers lock no memory")
+
+        def forbid():
+            ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0)  # root's; else an error
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
+
+        text = f'storage "inmem" {{}}\nlistener "unix" {{ address = "{self.folder}/s" }}\n'
+        for more, starts in (("", False), ("disable_mlock = true\n", True)):
+            self.configure(text + more)
+            program = Program(self.folder, [REKEY, "server", "-config=server.hcl"], before=forbid)
+            self.addCleanup(program.stop, signal.SIGKILL)
+            if starts:
+                program.wait_for("app: serving")
+                self.assertEqual(program.stop(), 0)
+            else:
+                self.assertEqual(program.process.wait(READY_SECONDS_MAX * SLOW), 1)
+                self.assertIn("disable_mlock", program.text())
+            self.assertIn("memory can't be locked", program.text())
+
+    def test_what_a_listener_can_not_open_is_named_by_its_place(self):
+        self.configure('storage "inmem" {}\n'
+                       f'listener "tcp" {{\n address = "127.0.0.1:{free_port()}"\n'
+                       ' tls_cert_file = "/none"\n tls_key_file = "/none"\n}\n')
+        program = self.start("-config=server.hcl")
+        self.assertEqual(program.process.wait(READY_SECONDS_MAX * SLOW), 1)
+        self.assertIn('server.hcl:2: listener "tcp": can\'t read the TLS certificate /none',
+                      program.text())
 
     def test_backup_and_restore(self):
         port = free_port()

@@ -240,10 +240,11 @@ Result<Response> erase_latest(Context& context) {
 // What delete/, undelete/ and destroy/ have in common: a change to each of the named versions.
 Result<Response> change_versions(
     Context& context,
-    const std::function<Result<void>(Rows&, std::string_view path, Version&)>& change) {
+    const std::function<Result<void>(Rows&, std::string_view path, Version&)>& change,
+    const char* none_given = "No version number provided") {
   const std::string_view path = context.fields.text("path");
   const std::vector<std::string> numbers = context.fields.strings("versions");
-  if (numbers.empty()) return logical::bad_request("No version number provided");
+  if (numbers.empty()) return logical::bad_request(none_given);
   Rows rows(context);
   auto metadata = rows.metadata(path, true);
   if (!metadata) return forward(metadata);
@@ -280,11 +281,13 @@ Result<Response> undelete(Context& context) {
 }
 
 Result<Response> destroy(Context& context) {
-  return change_versions(context,
-                         [](Rows& rows, std::string_view path, Version& version) -> Result<void> {
-                           version.destroyed = true;
-                           return rows.erase_value(path, version.number);
-                         });
+  return change_versions(
+      context,
+      [](Rows& rows, std::string_view path, Version& version) -> Result<void> {
+        version.destroyed = true;
+        return rows.erase_value(path, version.number);
+      },
+      "no version number provided");
 }
 
 // The shape of a value: every leaf is null, down to `depth` levels (0: all of them).

@@ -16,10 +16,6 @@ using logical::Context;
 using logical::Operation;
 using logical::Response;
 
-std::unexpected<base::Error> negative_duration() {
-  return logical::bad_request("\"delete_version_after\" must not be negative");
-}
-
 Result<Response> read_settings(Context& context) {
   auto settings = Rows(context).settings();
   if (!settings) return forward(settings);
@@ -42,8 +38,8 @@ Result<Response> write_settings(Context& context) {
   }
   settings->cas_required = fields.flag("cas_required", settings->cas_required);
   if (const auto after = fields.duration("delete_version_after")) {
-    if (after->count() < 0) return negative_duration();
-    settings->delete_version_after = *after;
+    // Negative: no version is deleted by its age, whatever its path says.
+    settings->delete_version_after = std::max(*after, base::Duration(std::chrono::seconds(-1)));
   }
   auto saved = rows.write_settings(*settings);
   if (!saved) return forward(saved);
@@ -87,25 +83,43 @@ bool printable(std::string_view text) {
   return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
+// What is wrong with one pair, in Vault's words; nothing where it is well.
+std::vector<std::string> wrongs_of(const std::string& key, const std::string& value) {
+  std::vector<std::string> wrongs;
+  const std::string quoted = Json(key).dump();
+  const auto length = [&](const std::string& what, std::string_view name, size_t is, size_t most) {
+    if (is >= 1 && is <= most) return;
+    wrongs.push_back("length of " + what + " is " + std::to_string(is) + " but must be 0 < len(" +
+                     std::string(name) + ") <= " + std::to_string(most));
+  };
+  length("key " + quoted, "key", key.size(), kCustomMetadataKeyBytesMax);
+  length("value for key " + quoted, "value", value.size(), kCustomMetadataValueBytesMax);
+  if (!printable(key)) {
+    wrongs.push_back("key " + quoted + " contains unprintable characters");
+  }
+  if (!printable(value)) {
+    wrongs.push_back("value for key " + quoted + " contains unprintable characters");
+  }
+  return wrongs;
+}
+
 Result<void> check_custom(const std::map<std::string, std::string>& custom) {
+  std::vector<std::string> wrongs;
   if (custom.size() > kCustomMetadataKeysMax) {
-    return logical::bad_request("custom_metadata validation failed: payload must contain at most " +
-                                std::to_string(kCustomMetadataKeysMax) + " keys, provided " +
-                                std::to_string(custom.size()));
-  }
-  for (const auto& [key, value] : custom) {
-    if (key.empty() || key.size() > kCustomMetadataKeyBytesMax || !printable(key)) {
-      return logical::bad_request(
-          "custom_metadata validation failed: a key must be printable and between 1 and " +
-          std::to_string(kCustomMetadataKeyBytesMax) + " bytes long");
-    }
-    if (value.empty() || value.size() > kCustomMetadataValueBytesMax || !printable(value)) {
-      return logical::bad_request(
-          "custom_metadata validation failed: a value must be printable and between 1 and " +
-          std::to_string(kCustomMetadataValueBytesMax) + " bytes long");
+    wrongs.push_back("payload must contain at most " + std::to_string(kCustomMetadataKeysMax) +
+                     " keys, provided " + std::to_string(custom.size()));
+  } else {
+    for (const auto& [key, value] : custom) {
+      for (std::string& wrong : wrongs_of(key, value)) wrongs.push_back(std::move(wrong));
     }
   }
-  return {};
+  if (wrongs.empty()) return {};
+  std::string text = wrongs.size() == 1 ? "1 error" : std::to_string(wrongs.size()) + " errors";
+  text += " occurred:\n";
+  for (const std::string& wrong : wrongs) {
+    text += "\t* custom_metadata validation failed: " + wrong + "\n";
+  }
+  return logical::bad_request(text + "\n");
 }
 
 // What POST and PATCH have in common; `patch` merges the custom metadata instead of replacing it.
@@ -119,7 +133,9 @@ Result<void> apply_fields(const logical::Fields& fields, bool patch, Metadata& m
   }
   metadata.cas_required = fields.flag("cas_required", metadata.cas_required);
   if (const auto after = fields.duration("delete_version_after")) {
-    if (after->count() < 0) return negative_duration();
+    if (after->count() < 0) {
+      return logical::bad_request("\"delete_version_after\" must not be negative");
+    }
     metadata.delete_version_after = *after;
   }
   const JsonObject* custom = fields.object("custom_metadata");
@@ -210,9 +226,12 @@ void VersionedEngine::add_metadata_routes() {
                            "Whether every write must name the version that it replaces."};
   const Field delete_after{"delete_version_after", FieldType::kDuration,
                            "How long after its creation a version is deleted; 0 for never."};
+  const Field delete_all_after{"delete_version_after", FieldType::kDuration,
+                               "How long after its creation a version is deleted; 0 for what the "
+                               "path says, negative for never, whatever the path says."};
   routes_.add(
       {.pattern = "config",
-       .fields = {max_versions, cas_required, delete_after},
+       .fields = {max_versions, cas_required, delete_all_after},
        .handlers = {{Operation::kRead, read_settings}, {Operation::kUpdate, write_settings}},
        .synopsis = "Settings of this mount, for paths that have none of their own."});
   routes_.add({.pattern = "metadata/{path*}",
