@@ -131,10 +131,50 @@ void BM_Base64(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * 1024);
 }
 
+std::string batch_body(size_t bytes) {
+  std::string body = R"({"batch_input":[)";
+  for (int i = 0; i < 100; i++) {
+    body +=
+        (i > 0 ? "," : "") + (R"({"plaintext":")" + base::base64_encode(std::string(bytes, 'x')));
+    body += R"("})";
+  }
+  return body + "]}";
+}
+
+// What reading the request alone costs.
+void BM_ParseBatchOf100(benchmark::State& state) {
+  const std::string body = batch_body(static_cast<size_t>(state.range(0)));
+  for (auto _ : state) benchmark::DoNotOptimize(base::Json::parse(body));
+  state.SetBytesProcessed(state.iterations() * state.range(0) * 100);
+}
+
+// The least that such a batch can cost: the request's text read, base64 both ways, the cipher.
+void BM_FloorOfBatchOf100(benchmark::State& state) {
+  base::SystemRandom random;
+  crypto::Cipher cipher(crypto::CipherKind::kAes256Gcm, random.secret(32));
+  const std::string body = batch_body(static_cast<size_t>(state.range(0)));
+  const std::string text =
+      base::base64_encode(std::string(static_cast<size_t>(state.range(0)), 'x'));
+  std::string sealed(static_cast<size_t>(state.range(0)) + 28, '\0'), out;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(base::Json::parse(body));
+    for (int i = 0; i < 100; i++) {
+      const auto plaintext = base::base64_decode(text);
+      cipher.seal("123456789012", {}, *plaintext, sealed.data() + 12);
+      out.clear();
+      base::append_base64(out, sealed);
+      benchmark::DoNotOptimize(out.data());
+    }
+  }
+  state.SetBytesProcessed(state.iterations() * state.range(0) * 100);
+}
+
 BENCHMARK(BM_CipherAlone)->Arg(16)->Arg(1024)->Arg(16384);
 BENCHMARK(BM_Encrypt)->Arg(16)->Arg(1024)->Arg(16384);
 BENCHMARK(BM_EncryptBatchOf100)->Arg(16)->Arg(1024)->Arg(16384);
 BENCHMARK(BM_Decrypt);
 BENCHMARK(BM_Base64);
+BENCHMARK(BM_ParseBatchOf100)->Arg(1024);
+BENCHMARK(BM_FloorOfBatchOf100)->Arg(1024);
 
 }  // namespace

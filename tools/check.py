@@ -34,10 +34,10 @@ SKIPPED_FOLDERS = {"build", ".git", ".cache", "node_modules", "__pycache__", ".r
 # Headers that come with the compiler or the system; whatever else is written in <> is a library.
 SYSTEM_FOLDERS = {"sys", "netinet", "arpa", "linux", "net", "asm", "bits", "sanitizer"}
 SYSTEM_HEADERS = {
-    "cpuid.h", "dirent.h", "endian.h", "errno.h", "fcntl.h", "grp.h", "ifaddrs.h", "immintrin.h",
-    "limits.h", "malloc.h", "netdb.h", "poll.h", "pthread.h", "pwd.h", "sched.h", "signal.h",
-    "spawn.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h", "syslog.h",
-    "termios.h", "time.h", "unistd.h",
+    "cpuid.h", "dirent.h", "emmintrin.h", "endian.h", "errno.h", "fcntl.h", "grp.h", "ifaddrs.h",
+    "immintrin.h", "limits.h", "malloc.h", "netdb.h", "poll.h", "pthread.h", "pwd.h", "sched.h",
+    "signal.h", "spawn.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h",
+    "syslog.h", "termios.h", "time.h", "unistd.h",
 }
 TEST_HEADERS = ("gtest/",)
 

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cctype>
+
+#include "base/base64_vector.h"
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/json.h"
@@ -44,12 +47,99 @@ TEST(Json, StringsAreEscapedAndInvalidUtf8Replaced) {
   EXPECT_EQ(out, "\"a\\\"\\\\\\n\\u0001é\xef\xbf\xbd\"");
 }
 
+// Each byte at each place of a long text: the fast way over plain text misses none.
+TEST(Json, StringsAreEscapedWhereverItIs) {
+  for (int byte = 0; byte < 256; byte++) {
+    for (size_t at = 0; at < 40; at++) {
+      std::string text(40, 'a');
+      text[at] = static_cast<char>(byte);
+      const bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+      std::string out;
+      append_json_string(out, text);
+      EXPECT_EQ(out == '"' + text + '"', plain) << byte << " at " << at;
+      const auto back = Json::parse(out);
+      ASSERT_TRUE(back) << byte;
+      if (byte < 0x80) EXPECT_EQ(*back->as_string(), text);
+    }
+  }
+}
+
 TEST(Codec, Base64TakesBothPaddingsAndRefusesTheRest) {
   EXPECT_EQ(base64_encode("ab"), "YWI=");
   EXPECT_EQ(*base64_decode("YWI="), "ab");
   EXPECT_EQ(*base64_decode("YWI"), "ab");
   for (const char* text : {"Y", "YWI==", "YW I", "Y===", "-_=="})
     EXPECT_FALSE(base64_decode(text)) << text;
+}
+
+// Every way that this machine has to do the bulk of it, against the plain definition.
+TEST(Codec, Base64WithWideRegistersIsTheSame) {
+  constexpr char kLetters[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  SeededRandom random(1);
+  for (const Base64Kernel* kernel : {base64_avx2(), base64_avx512()}) {
+    if (kernel == nullptr) continue;
+    for (const auto alphabet : {Base64Alphabet::kStandard, Base64Alphabet::kUrl}) {
+      const char* letters = kLetters + (alphabet == Base64Alphabet::kUrl ? 64 : 0);
+      for (size_t groups = 0; groups <= 120; groups++) {
+        const std::string bytes = random.bytes(3 * groups);
+        std::string text;
+        for (size_t i = 0; i < bytes.size(); i += 3) {
+          const auto byte = [&](size_t j) { return static_cast<unsigned char>(bytes[i + j]); };
+          const uint32_t v = uint32_t{byte(0)} << 16 | uint32_t{byte(1)} << 8 | byte(2);
+          for (const int shift : {18, 12, 6, 0}) text += letters[v >> shift & 63];
+        }
+        // The last byte is a mark that must stay.
+        std::string encoded(text.size() + 1, '#'), decoded(bytes.size() + 1, '#');
+        const auto* from = reinterpret_cast<const unsigned char*>(bytes.data());
+        const size_t taken = kernel->encode(from, bytes.size(), encoded.data(), alphabet);
+        ASSERT_EQ(taken % 3, 0u);
+        EXPECT_EQ(encoded.substr(0, taken / 3 * 4), text.substr(0, taken / 3 * 4));
+        EXPECT_EQ(encoded.back(), '#');
+        from = reinterpret_cast<const unsigned char*>(text.data());
+        const size_t read = kernel->decode(from, text.size(), decoded.data(), alphabet);
+        ASSERT_EQ(read % 4, 0u);
+        EXPECT_EQ(decoded.substr(0, read / 4 * 3), bytes.substr(0, read / 4 * 3));
+        EXPECT_EQ(decoded.back(), '#');
+        if (alphabet == Base64Alphabet::kStandard && groups == 120) EXPECT_GT(read, 400u);
+      }
+    }
+  }
+}
+
+TEST(Codec, Base64RefusesEachWrongByteAtEachPlace) {
+  const std::string good = base64_encode(std::string(144, 'x'));  // 192 characters
+  for (const Base64Kernel* kernel : {base64_avx2(), base64_avx512()}) {
+    for (int byte = 0; byte < 256; byte++) {
+      const bool digit = std::isalnum(byte) || byte == '+' || byte == '/';
+      for (size_t at = 0; at < good.size(); at += 7) {
+        std::string text = good;
+        text[at] = static_cast<char>(byte);
+        EXPECT_EQ(base64_decode(text).has_value(), digit) << byte << " at " << at;
+        if (kernel == nullptr) continue;
+        std::string out(144, ' ');
+        const size_t read = kernel->decode(reinterpret_cast<const unsigned char*>(text.data()),
+                                           text.size(), out.data(), Base64Alphabet::kStandard);
+        if (!digit) EXPECT_LE(read, at) << byte;
+      }
+    }
+  }
+}
+
+TEST(Codec, Base64OfEachLengthComesBack) {
+  SeededRandom random(2);
+  for (size_t size = 0; size <= 300; size++) {
+    const std::string bytes = random.bytes(size);
+    const std::string text = base64_encode(bytes), url = base64url_encode(bytes);
+    EXPECT_EQ(text.size(), (size + 2) / 3 * 4);
+    EXPECT_EQ(url.size(), (size * 4 + 2) / 3);
+    EXPECT_EQ(base64_decode(text).value_or("?"), bytes);
+    EXPECT_EQ(base64url_decode(url).value_or("?"), bytes);
+    std::string behind = "before";
+    append_base64(behind, bytes);
+    EXPECT_EQ(behind, "before" + text);
+  }
 }
 
 TEST(Codec, Utf8) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/base64_vector.h"
 #include "base/check.h"
 
 namespace rekey::base {
@@ -13,43 +14,58 @@ constexpr char kUrl[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 // Two characters at once for each 12 bits.
 struct EncodeTable {
+  Base64Alphabet alphabet;
+  const char* letters;
   std::array<char, 2 * 4096> pairs{};
-  explicit constexpr EncodeTable(const char* alphabet) {
+  explicit constexpr EncodeTable(Base64Alphabet which)
+      : alphabet(which), letters(which == Base64Alphabet::kUrl ? kUrl : kStandard) {
     for (size_t i = 0; i < 4096; i++) {
-      pairs[2 * i] = alphabet[i >> 6];
-      pairs[2 * i + 1] = alphabet[i & 63];
+      pairs[2 * i] = letters[i >> 6];
+      pairs[2 * i + 1] = letters[i & 63];
     }
   }
 };
 
-void encode64(std::string& out, std::string_view bytes, const char* alphabet,
-              const EncodeTable& table, bool pad) {
-  const size_t start = out.size();
-  const size_t whole = bytes.size() / 3;
-  const size_t left = bytes.size() - 3 * whole;
-  out.resize(start + 4 * whole + (left == 0 ? 0 : pad ? 4 : left + 1), '=');
-  char* to = out.data() + start;
+void encode64_to(char* to, std::string_view bytes, const EncodeTable& table) {
   const auto* at = reinterpret_cast<const unsigned char*>(bytes.data());
-  for (size_t i = 0; i < whole; i++, at += 3, to += 4) {
+  size_t size = bytes.size();
+  if (const Base64Kernel* kernel = base64_kernel(); kernel != nullptr) {
+    const size_t taken = kernel->encode(at, size, to, table.alphabet);
+    at += taken, size -= taken, to += taken / 3 * 4;
+  }
+  const size_t left = size % 3;
+  for (size_t i = 0; i < size / 3; i++, at += 3, to += 4) {
     std::memcpy(to, &table.pairs[2 * (static_cast<size_t>(at[0]) << 4 | at[1] >> 4)], 2);
     std::memcpy(to + 2, &table.pairs[2 * (static_cast<size_t>(at[1] & 15) << 8 | at[2])], 2);
   }
   if (left == 0) return;
   const uint32_t second = left == 2 ? static_cast<uint32_t>(at[1]) << 8 : 0;
   const uint32_t v = static_cast<uint32_t>(at[0]) << 16 | second;
-  to[0] = alphabet[v >> 18];
-  to[1] = alphabet[v >> 12 & 63];
-  if (left == 2) to[2] = alphabet[v >> 6 & 63];
+  to[0] = table.letters[v >> 18];
+  to[1] = table.letters[v >> 12 & 63];
+  if (left == 2) to[2] = table.letters[v >> 6 & 63];
+}
+
+void encode64(std::string& out, std::string_view bytes, const EncodeTable& table, bool pad) {
+  const size_t start = out.size(), left = bytes.size() % 3;
+  const size_t size = start + bytes.size() / 3 * 4 + (left == 0 ? 0 : pad ? 4 : left + 1);
+  out.resize_and_overwrite(size, [&](char* data, size_t) {
+    if (left > 0) std::memset(data + size - 2, '=', 2);
+    encode64_to(data + start, bytes, table);
+    return size;
+  });
 }
 
 // For each of the four places of a character, its value in place; kNoDigit for what is none.
 constexpr uint32_t kNoDigit = 1u << 31;
 struct DecodeTable {
+  Base64Alphabet alphabet;
   std::array<std::array<uint32_t, 256>, 4> places{};
-  explicit constexpr DecodeTable(const char* alphabet) {
+  explicit constexpr DecodeTable(Base64Alphabet which) : alphabet(which) {
+    const char* letters = which == Base64Alphabet::kUrl ? kUrl : kStandard;
     for (auto& place : places) place.fill(kNoDigit);
     for (uint32_t i = 0; i < 64; i++) {
-      const auto c = static_cast<unsigned char>(alphabet[i]);
+      const auto c = static_cast<unsigned char>(letters[i]);
       places[0][c] = i << 18;
       places[1][c] = i << 12;
       places[2][c] = i << 6;
@@ -58,33 +74,53 @@ struct DecodeTable {
   }
 };
 
-Result<std::string> decode64(std::string_view text, const DecodeTable& table) {
-  const size_t padded_size = text.size();
-  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
-  const size_t padding = padded_size - text.size();
-  if (padding > 2 || (padding > 0 && padded_size % 4 != 0) || text.size() % 4 == 1) {
-    return fail(ErrorKind::kInvalid, "illegal base64 data");
-  }
-  const size_t whole = text.size() / 4, left = text.size() % 4;
-  std::string out(3 * whole + (left == 0 ? 0 : left - 1), '\0');
-  char* to = out.data();
+// Decodes to `to`; kNoDigit is set in the answer where some character is none.
+uint32_t decode64_to(char* to, std::string_view text, const DecodeTable& table) {
   const auto* at = reinterpret_cast<const unsigned char*>(text.data());
+  size_t size = text.size();
+  if (const Base64Kernel* kernel = base64_kernel(); kernel != nullptr) {
+    const size_t taken = kernel->decode(at, size, to, table.alphabet);
+    at += taken, size -= taken, to += taken / 4 * 3;
+  }
   const auto& places = table.places;
   uint32_t seen = 0;
-  for (size_t i = 0; i < whole; i++, at += 4, to += 3) {
+  for (size_t i = 0; i < size / 4; i++, at += 4, to += 3) {
     const uint32_t v = places[0][at[0]] | places[1][at[1]] | places[2][at[2]] | places[3][at[3]];
     seen |= v;
     to[0] = static_cast<char>(v >> 16);
     to[1] = static_cast<char>(v >> 8);
     to[2] = static_cast<char>(v);
   }
-  if (left > 0) {
-    const uint32_t v = places[0][at[0]] | places[1][at[1]] | (left == 3 ? places[2][at[2]] : 0);
-    seen |= v;
-    to[0] = static_cast<char>(v >> 16);
-    if (left == 3) to[1] = static_cast<char>(v >> 8);
+  const size_t left = size % 4;
+  if (left == 0) return seen;
+  const uint32_t v = places[0][at[0]] | places[1][at[1]] | (left == 3 ? places[2][at[2]] : 0);
+  to[0] = static_cast<char>(v >> 16);
+  if (left == 3) to[1] = static_cast<char>(v >> 8);
+  return seen | v;
+}
+
+Result<void> decode64(std::string& out, std::string_view text, const DecodeTable& table) {
+  const size_t padded_size = text.size();
+  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
+  const size_t padding = padded_size - text.size();
+  if (padding > 2 || (padding > 0 && padded_size % 4 != 0) || text.size() % 4 == 1) {
+    return fail(ErrorKind::kInvalid, "illegal base64 data");
   }
+  const size_t left = text.size() % 4;
+  const size_t size = text.size() / 4 * 3 + (left == 0 ? 0 : left - 1);
+  uint32_t seen = 0;
+  out.resize_and_overwrite(size, [&](char* data, size_t) {
+    seen = decode64_to(data, text, table);
+    return size;
+  });
   if ((seen & kNoDigit) != 0) return fail(ErrorKind::kInvalid, "illegal base64 data");
+  return {};
+}
+
+Result<std::string> decoded64(std::string_view text, const DecodeTable& table) {
+  std::string out;
+  auto decoded = decode64(out, text, table);
+  if (!decoded) return forward(decoded);
   return out;
 }
 
@@ -121,12 +157,12 @@ Result<std::string> hex_decode(std::string_view text) {
 }
 
 namespace {
-constexpr EncodeTable kEncodeStandard(kStandard), kEncodeUrl(kUrl);
-constexpr DecodeTable kDecodeStandard(kStandard), kDecodeUrl(kUrl);
+constexpr EncodeTable kEncodeStandard(Base64Alphabet::kStandard), kEncodeUrl(Base64Alphabet::kUrl);
+constexpr DecodeTable kDecodeStandard(Base64Alphabet::kStandard), kDecodeUrl(Base64Alphabet::kUrl);
 }  // namespace
 
 void append_base64(std::string& out, std::string_view bytes) {
-  encode64(out, bytes, kStandard, kEncodeStandard, true);
+  encode64(out, bytes, kEncodeStandard, true);
 }
 
 std::string base64_encode(std::string_view bytes) {
@@ -137,13 +173,19 @@ std::string base64_encode(std::string_view bytes) {
 
 std::string base64url_encode(std::string_view bytes) {
   std::string out;
-  encode64(out, bytes, kUrl, kEncodeUrl, false);
+  encode64(out, bytes, kEncodeUrl, false);
   return out;
 }
 
-Result<std::string> base64_decode(std::string_view text) { return decode64(text, kDecodeStandard); }
+Result<std::string> base64_decode(std::string_view text) {
+  return decoded64(text, kDecodeStandard);
+}
 
-Result<std::string> base64url_decode(std::string_view text) { return decode64(text, kDecodeUrl); }
+Result<void> base64_decode_to(std::string& out, std::string_view text) {
+  return decode64(out, text, kDecodeStandard);
+}
+
+Result<std::string> base64url_decode(std::string_view text) { return decoded64(text, kDecodeUrl); }
 
 std::string to_lower(std::string_view text) {
   std::string out(text);

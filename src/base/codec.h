@@ -13,8 +13,10 @@ Result<std::string> hex_decode(std::string_view text);         // either case
 std::string base64_encode(std::string_view bytes);             // RFC 4648 section 4, padded
 void append_base64(std::string& out, std::string_view bytes);  // the same, behind what is there
 Result<std::string> base64_decode(std::string_view text);      // padded or not, no line breaks
-std::string base64url_encode(std::string_view bytes);          // section 5, not padded
-Result<std::string> base64url_decode(std::string_view text);   // padded or not
+// The same in place of what `out` held, whose room is used again; its content is any on failure.
+Result<void> base64_decode_to(std::string& out, std::string_view text);
+std::string base64url_encode(std::string_view bytes);         // section 5, not padded
+Result<std::string> base64url_decode(std::string_view text);  // padded or not
 
 // Of ASCII letters, whatever the locale; other bytes stay as they are.
 std::string to_lower(std::string_view text);

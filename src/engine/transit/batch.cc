@@ -14,6 +14,8 @@ using logical::bad_request;
 
 constexpr int64_t kStatusMin = 200;
 constexpr int64_t kStatusMax = 599;
+// Of a result beside its text: names, a nonce and a tag.
+constexpr size_t kResultBytes = 128;
 
 std::unexpected<base::Error> unparsable(std::string why) {
   return bad_request("failed to parse batch input: " + std::move(why));
@@ -113,8 +115,13 @@ void set_batch_status(const logical::Context& context, size_t items, size_t fail
   response.status = static_cast<int>(code);
 }
 
-Results::Results(const logical::Context& context, const Items& items)
+Results::Results(const logical::Context& context, const Items& items, std::string_view input)
     : context_(context), batch_(items.batch) {
+  if (!input.empty()) {
+    size_t bytes = 0;
+    for (const Item& item : items.items) bytes += item.text(input).size() + kResultBytes;
+    response_.data.reserve(bytes);
+  }
   if (!batch_) return;
   json_.begin_object();
   json_.key("batch_results");

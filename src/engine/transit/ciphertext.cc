@@ -52,13 +52,15 @@ Result<void> check_kind(const KeySettings& settings, const Circumstances& about,
   return {};
 }
 
-// nonce, ciphertext and tag one after the other, as text.
+// nonce, ciphertext and tag one after the other.
 void seal(Cipher& cipher, std::string_view nonce, const Circumstances& about,
           std::string_view plaintext, std::string& out) {
-  std::string sealed(nonce);
-  sealed.resize(nonce.size() + plaintext.size() + kCipherTagBytes);
-  cipher.seal(nonce, about.associated, plaintext, sealed.data() + nonce.size());
-  base::append_base64(out, sealed);
+  const size_t size = nonce.size() + plaintext.size() + kCipherTagBytes;
+  out.resize_and_overwrite(size, [&](char* data, size_t) {
+    nonce.copy(data, nonce.size());
+    cipher.seal(nonce, about.associated, plaintext, data + nonce.size());
+    return size;
+  });
 }
 
 Result<void> open(Cipher& cipher, const KeySettings& settings, const Circumstances& about,
@@ -130,14 +132,13 @@ Result<uint32_t> encrypt(logical::Context& context, Keys& keys, LoadedKey& key,
   if (settings.derived && about.context.empty()) return bad_request(std::string(kMissingContext));
   auto material = keys.material(key, *number);
   if (!material) return forward(material);
-  append_prefix(out, *number);
   if (!settings.info().cipher) {
     auto sealed = (*material)->pair->encrypt_oaep("sha2-256", plaintext);
     if (!sealed) {
       return bad_request("failed to RSA encrypt the plaintext: crypto/rsa: " +
                          sealed.error().message());
     }
-    base::append_base64(out, *sealed);
+    out = std::move(*sealed);
     return number;
   }
   if (!settings.derived) {
@@ -155,6 +156,11 @@ Result<uint32_t> encrypt(logical::Context& context, Keys& keys, LoadedKey& key,
   }
   seal(derived->cipher, nonce, about, plaintext, out);
   return number;
+}
+
+void append_ciphertext(std::string& out, uint32_t version, std::string_view sealed) {
+  append_prefix(out, version);
+  base::append_base64(out, sealed);
 }
 
 Result<void> decrypt(Keys& keys, LoadedKey& key, const Circumstances& about, std::string_view text,

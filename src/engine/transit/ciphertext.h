@@ -37,11 +37,13 @@ struct Circumstances {
   std::string associated;  // of an AEAD
 };
 
-// Appends the ciphertext's text to `out` and says which version encrypted. `key_version` as in
-// writing_version().
+// Puts the ciphertext's bytes in place of what `sealed` held, whose room is used again, and says
+// which version encrypted. `key_version` as in writing_version().
 base::Result<uint32_t> encrypt(logical::Context& context, Keys& keys, LoadedKey& key,
                                const Circumstances& about, int64_t key_version,
-                               std::string_view plaintext, std::string& out);
+                               std::string_view plaintext, std::string& sealed);
+// The text of that: characters that JSON doesn't escape.
+void append_ciphertext(std::string& out, uint32_t version, std::string_view sealed);
 
 // Appends the plaintext to `out`. kInvalid where text, key and circumstances don't belong together.
 base::Result<void> decrypt(Keys& keys, LoadedKey& key, const Circumstances& about,

@@ -68,8 +68,15 @@ Result<std::string_view> key_name(const logical::Context& context) {
 }
 
 Result<std::string> decode_base64(std::string_view text) {
+  std::string out;
+  auto decoded = decode_base64_to(out, text);
+  if (!decoded) return forward(decoded);
+  return out;
+}
+
+Result<void> decode_base64_to(std::string& out, std::string_view text) {
   if (text.size() % 4 != 0) return base::fail(ErrorKind::kInvalid, "illegal base64 data");
-  return base::base64_decode(text);
+  return base::base64_decode_to(out, text);
 }
 
 Result<int64_t> auto_rotate_seconds(const logical::Context& context, int64_t otherwise) {

@@ -24,6 +24,7 @@ base::Result<std::string_view> key_name(const logical::Context& context);
 
 // Base64 as Go's standard encoding takes it: with its padding. kInvalid, "illegal base64 data".
 base::Result<std::string> decode_base64(std::string_view text);
+base::Result<void> decode_base64_to(std::string& out, std::string_view text);
 
 // The context of a derived key from a request's text. kInvalid where it isn't base64.
 base::Result<std::string> decode_context(std::string_view text);

@@ -89,6 +89,14 @@ bool takes_long(const Context& context, const LoadedKey& key, const Items& items
   return key.settings.info().is_rsa() && (private_half || items.batch);
 }
 
+void add_ciphertext(Results& results, const Item& item, uint32_t version, std::string_view sealed) {
+  JsonWriter& json = results.begin();
+  results.plain_text("ciphertext",
+                     [&](std::string& out) { append_ciphertext(out, version, sealed); });
+  json.member("key_version", version);
+  results.end(item);
+}
+
 Result<Response> encrypt_items(Context& context) {
   auto name = key_name(context);
   if (!name) return forward(name);
@@ -101,27 +109,22 @@ Result<Response> encrypt_items(Context& context) {
   if (key && *key == nullptr) key = upsert(context, keys, *name, *items);
   if (!key) return forward(key);
   if (takes_long(context, **key, *items, false)) return context.to_pool();
-  Results results(context, *items);
-  std::string ciphertext;
+  Results results(context, *items, "plaintext");
+  std::string plaintext, sealed;
   for (const Item& item : items->items) {
-    ciphertext.clear();
     const auto encrypted = [&]() -> Result<uint32_t> {
-      auto plaintext = decode_base64(item.text("plaintext"));
-      if (!plaintext) return forward(plaintext);
+      auto decoded = decode_base64_to(plaintext, item.text("plaintext"));
+      if (!decoded) return forward(decoded);
       auto about = circumstances(item);
       if (!about) return forward(about);
-      return encrypt(context, keys, **key, *about, item.integer("key_version"), *plaintext,
-                     ciphertext);
+      return encrypt(context, keys, **key, *about, item.integer("key_version"), plaintext, sealed);
     }();
     if (!encrypted) {
       if (!items->batch) return std::unexpected(encrypted.error());
       results.failed(item, encrypted.error());
       continue;
     }
-    JsonWriter& json = results.begin();
-    json.member("ciphertext", ciphertext);
-    json.member("key_version", *encrypted);
-    results.end(item);
+    add_ciphertext(results, item, *encrypted, sealed);
   }
   return results.finish_with_status();
 }
@@ -145,8 +148,8 @@ Result<Response> decrypt_items(Context& context) {
   if (!key) return forward(key);
   if (*key == nullptr) return bad_request("encryption key not found");
   if (takes_long(context, **key, *items, true)) return context.to_pool();
-  Results results(context, *items);
-  std::string plaintext, text;
+  Results results(context, *items, "ciphertext");
+  std::string plaintext;
   for (const Item& item : items->items) {
     plaintext.clear();
     auto opened = open_item(keys, **key, item, plaintext);
@@ -155,9 +158,8 @@ Result<Response> decrypt_items(Context& context) {
       results.failed(item, opened.error(), "plaintext");
       continue;
     }
-    text.clear();
-    base::append_base64(text, plaintext);
-    results.begin().member("plaintext", text);
+    results.begin();
+    results.plain_text("plaintext", [&](std::string& out) { base::append_base64(out, plaintext); });
     results.end(item);
   }
   return results.finish_with_status();
@@ -173,28 +175,23 @@ Result<Response> rewrap_items(Context& context) {
   if (!key) return forward(key);
   if (*key == nullptr) return bad_request("encryption key not found");
   if (takes_long(context, **key, *items, true)) return context.to_pool();
-  Results results(context, *items);
-  std::string plaintext, ciphertext;
+  Results results(context, *items, "ciphertext");
+  std::string plaintext, sealed;
   for (const Item& item : items->items) {
     plaintext.clear();
-    ciphertext.clear();
     const auto rewrapped = [&]() -> Result<uint32_t> {
       auto opened = open_item(keys, **key, item, plaintext);
       if (!opened) return forward(opened);
       auto about = circumstances(item);
       if (!about) return forward(about);
-      return encrypt(context, keys, **key, *about, item.integer("key_version"), plaintext,
-                     ciphertext);
+      return encrypt(context, keys, **key, *about, item.integer("key_version"), plaintext, sealed);
     }();
     if (!rewrapped) {
       if (!items->batch) return std::unexpected(rewrapped.error());
       results.failed(item, rewrapped.error());
       continue;
     }
-    JsonWriter& json = results.begin();
-    json.member("ciphertext", ciphertext);
-    json.member("key_version", *rewrapped);
-    results.end(item);
+    add_ciphertext(results, item, *rewrapped, sealed);
   }
   return results.finish();
 }
@@ -215,10 +212,11 @@ Result<Response> data_key(Context& context) {
   if (!key) return forward(key);
   if (*key == nullptr) return bad_request("encryption key not found");
   const std::string fresh = context.random.bytes(static_cast<size_t>(bits / 8));
-  std::string ciphertext;
-  auto version = encrypt(context, keys, **key, *about, context.fields.integer("key_version"), fresh,
-                         ciphertext);
+  std::string sealed, ciphertext;
+  auto version =
+      encrypt(context, keys, **key, *about, context.fields.integer("key_version"), fresh, sealed);
   if (!version) return forward(version);
+  append_ciphertext(ciphertext, *version, sealed);
   Response response;
   JsonWriter json(response.data);
   json.begin_object();
