@@ -113,12 +113,27 @@ class Kubernetes(Outside):
         self.reviewers = set(reviewers)
         self.tokens = {}  # token: (namespace, name, uid, audiences)
         self.accounts = set()  # uids that are there
+        self.labels = {}  # namespace: labels
         self.audience = "https://kubernetes.default.svc"
         self.mode = ""
 
     def add(self, token, namespace, name, uid, audiences):
         self.tokens[token] = (namespace, name, uid, audiences)
         self.accounts.add(uid)
+
+    def get(self, request):
+        """GET /api/v1/namespaces/NAME: who may read is whoever may review."""
+        if self.bearer(request) not in self.reviewers:
+            return request.answer(403, {"kind": "Status", "code": 403, "reason": "Forbidden"})
+        name = request.path.removeprefix("/api/v1/namespaces/")
+        if name not in self.labels:
+            return request.answer(404, {"kind": "Status", "code": 404, "reason": "NotFound"})
+        about = {"name": name, "labels": self.labels[name]}
+        return request.answer(200, {"kind": "Namespace", "apiVersion": "v1", "metadata": about})
+
+    @staticmethod
+    def bearer(request):
+        return request.headers.get("Authorization", "").removeprefix("Bearer ")
 
     def review(self, spec):
         known = self.tokens.get(spec["token"])
@@ -143,8 +158,7 @@ class Kubernetes(Outside):
             time.sleep(30)
         if self.mode == "redirect":
             return request.answer(307, {}, [("Location", f"{self.url}{self.REVIEWS}?again")])
-        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if bearer not in self.reviewers:
+        if self.bearer(request) not in self.reviewers:
             return request.answer(401, {"kind": "Status", "code": 401, "reason": "Unauthorized"})
         status = self.review(body["spec"])
         if self.mode == "liar":  # says yes to everything, about whom it likes

@@ -6,6 +6,7 @@ usage: run.py --server build/release/rekey [jwt] [kubernetes]
 
 Prints `ok NAME` or `FAIL NAME: why` a step; exit status 1 if anything failed."""
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -217,6 +218,7 @@ class Kubernetes(Suite):
         "a_deleted_account",
         "local_check_first",
         "reviewers",
+        "namespaces_by_label",
         "hostile_servers",
         "destinations",
     ]
@@ -338,6 +340,44 @@ class Kubernetes(Suite):
         self.login(token)
         self.must("POST", "auth/kubernetes/config", self.config | {"token_reviewer_jwt": "wrong"})
         self.no_login(token)
+        self.must("POST", "auth/kubernetes/config", self.config)
+
+    def namespaces_by_label(self):
+        """A namespace is let in by its name or by its labels, as the cluster has them now."""
+        role = self.role | {"bound_service_account_namespace_selector": "matchLabels: {stage: prod}"}
+        self.must("POST", "auth/kubernetes/role/labels", role)
+        shown = self.must("GET", "auth/kubernetes/role/labels")["data"]
+        assert shown["bound_service_account_namespace_selector"] == "matchLabels: {stage: prod}"
+        labels = self.kubernetes.labels
+        labels |= {"bank": {"stage": "prod"}, "lab": {"stage": "dev"}, "bare": {}}
+        self.login(self.token(), "labels")
+        self.login(self.token(namespace="bank"), "labels")
+        for name in ("lab", "bare"):
+            self.no_login(self.token(namespace=name), "namespace not authorized", "labels")
+        self.no_login(self.token(namespace="missing"), role="labels")
+        self.no_login(self.token(namespace="../nodes"), role="labels")
+        labels["bank"] = {"stage": "dev"}
+        self.no_login(self.token(namespace="bank"), "namespace not authorized", "labels")
+        # Who lies about his namespace is found out before its labels are asked for.
+        labels["bank"] = {"stage": "prod"}
+        token = self.token(namespace="bank")
+        self.kubernetes.add(token, "lab", "web", "u1", ["rekey"])
+        before = self.reviews()
+        self.no_login(token, role="labels")
+        assert self.reviews() == before + 1
+        # Only by labels; JSON too.
+        role = {"bound_service_account_names": "web", "bound_service_account_namespaces": ""}
+        one_of = {"key": "stage", "operator": "In", "values": ["prod"]}
+        role["bound_service_account_namespace_selector"] = json.dumps({"matchExpressions": [one_of]})
+        self.must("POST", "auth/kubernetes/role/only", role)
+        self.login(self.token(namespace="bank"), "only")
+        self.no_login(self.token(), role="only")  # the cluster has no namespace "shop"
+        # The client's own token is not for reading namespaces.
+        own = {k: v for k, v in self.config.items() if k != "token_reviewer_jwt"}
+        self.must("POST", "auth/kubernetes/config", own | {"disable_local_ca_jwt": True})
+        token = self.token(namespace="bank")
+        self.kubernetes.reviewers.add(token)
+        self.no_login(token, "TokenReviewer JWT needs to be configured", "only")
         self.must("POST", "auth/kubernetes/config", self.config)
 
     def hostile_servers(self):

@@ -100,7 +100,8 @@ void Kubernetes::add_role_routes() {
   const std::vector<Field> own = {
       {"bound_service_account_names", FieldType::kStrings, "Accounts, with globs."},
       {"bound_service_account_namespaces", FieldType::kStrings, "Namespaces, with globs."},
-      {"bound_service_account_namespace_selector", FieldType::kString, "Not supported."},
+      {"bound_service_account_namespace_selector", FieldType::kString,
+       "A LabelSelector, JSON or YAML, of more namespaces."},
       {"audience", FieldType::kString, "The audience that tokens must have."},
       {"alias_name_source", FieldType::kString, "serviceaccount_uid or serviceaccount_name."}};
   routes_.add({.pattern = "role",

@@ -69,8 +69,27 @@ Result<void> check_account(const Role& role, const Account& account) {
   if (account.space.empty() || account.name.empty() || account.uid.empty()) {
     return denied("the token is not of a service account");
   }
-  if (!listed(role.namespaces, account.space)) return unfit("namespace not authorized");
+  // Whether its labels are those of the role is for the cluster to say.
+  if (!listed(role.namespaces, account.space) && role.selector.empty()) {
+    return unfit("namespace not authorized");
+  }
   if (!listed(role.accounts, account.name)) return unfit("service account name not authorized");
+  return {};
+}
+
+// Of a namespace that isn't in the role's list.
+Result<void> check_labels(const net::Outgoing& outgoing, const Review& question, const Role& role,
+                          std::string_view reviewer, std::string_view space) {
+  if (reviewer.empty()) {
+    return unfit(
+        "namespace lookup failed: TokenReviewer JWT needs to be configured to use namespace "
+        "selectors");
+  }
+  const auto selector = Selector::parse(role.selector);
+  if (!selector) return denied("the role's selector: " + selector.error().message());
+  const auto labels = ask_for_labels(outgoing, question, space);
+  if (!labels) return denied("the namespace's labels: " + labels.error().describe());
+  if (!selector->matches(*labels)) return unfit("namespace not authorized");
   return {};
 }
 
@@ -91,7 +110,8 @@ Result<void> review(const net::Outgoing& outgoing, const Config& config, const R
       account->uid != claimed.uid) {
     return denied("TokenReview speaks of another account than the token");
   }
-  return {};
+  if (listed(role.namespaces, claimed.space)) return {};
+  return check_labels(outgoing, question, role, reviewer, claimed.space);
 }
 
 Response granted(Role role, const Account& account) {

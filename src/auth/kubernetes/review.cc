@@ -11,6 +11,8 @@ using base::JsonObject;
 using base::Result;
 
 constexpr std::string_view kReviews = "/apis/authentication.k8s.io/v1/tokenreviews";
+constexpr std::string_view kNamespaces = "/api/v1/namespaces/";
+constexpr size_t kNamespaceBytesMax = 63;
 constexpr std::string_view kAccountPrefix = "system:serviceaccount:";
 
 std::unexpected<base::Error> not_vouched(std::string why) {
@@ -21,6 +23,27 @@ const Json& member(const Json& json, std::string_view name) {
   static const Json nothing;
   const Json* found = json.find(name);
   return found == nullptr ? nothing : *found;
+}
+
+// What is asked of the cluster by somebody's token.
+net::OutgoingRequest request_to(const Review& review, std::string_view method,
+                                std::string_view path) {
+  net::OutgoingRequest request{.method = std::string(method), .url = review.host};
+  while (request.url.ends_with('/')) request.url.pop_back();
+  request.url += path;
+  request.headers = {{"Accept", "application/json"},
+                     {"Authorization", "Bearer " + std::string(review.reviewer)}};
+  request.ca_pem = review.ca_pem;
+  request.answer_bytes_max = kReviewBytesMax;
+  return request;
+}
+
+// RFC 1123's label, which is what Kubernetes lets namespaces be called.
+bool is_namespace(std::string_view name) {
+  return !name.empty() && name.size() <= kNamespaceBytesMax &&
+         std::ranges::all_of(name, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
 }
 
 bool has_one_of(const Json& list, const std::vector<std::string>& wanted) {
@@ -84,15 +107,9 @@ Result<Account> ask_for_review(const net::Outgoing& outgoing, const Review& revi
   const Json body(JsonObject{{"apiVersion", "authentication.k8s.io/v1"},
                              {"kind", "TokenReview"},
                              {"spec", std::move(spec)}});
-  net::OutgoingRequest request{.method = "POST", .url = review.host};
-  while (request.url.ends_with('/')) request.url.pop_back();
-  request.url += kReviews;
-  request.headers = {{"Accept", "application/json"},
-                     {"Authorization", "Bearer " + std::string(review.reviewer)},
-                     {"Content-Type", "application/json"}};
+  net::OutgoingRequest request = request_to(review, "POST", kReviews);
+  request.headers.emplace_back("Content-Type", "application/json");
   request.body = body.dump();
-  request.ca_pem = review.ca_pem;
-  request.answer_bytes_max = kReviewBytesMax;
   auto answer = outgoing.send(request);
   if (!answer) return forward(answer);
   if (answer->status != 200 && answer->status != 201) {
@@ -100,6 +117,39 @@ Result<Account> ask_for_review(const net::Outgoing& outgoing, const Review& revi
                       "the review was answered with status " + std::to_string(answer->status));
   }
   return read_review(answer->body, review.audiences);
+}
+
+Result<Labels> read_labels(std::string_view answer, std::string_view space) {
+  const auto unreadable = [] {
+    return base::fail(ErrorKind::kUpstream, "the answer is not about the namespace");
+  };
+  const auto json = Json::parse(answer, {.depth_max = 32, .members_max = 10'000});
+  if (!json) return unreadable();
+  const Json& metadata = member(*json, "metadata");
+  if (metadata.string_or("name", "") != space) return unreadable();
+  Labels out;
+  const Json& labels = member(metadata, "labels");
+  if (labels.is_null()) return out;
+  if (!labels.is_object()) return unreadable();
+  for (const auto& [name, value] : *labels.as_object()) {
+    if (!value.is_string()) return unreadable();
+    out.emplace(name, *value.as_string());
+  }
+  return out;
+}
+
+Result<Labels> ask_for_labels(const net::Outgoing& outgoing, const Review& review,
+                              std::string_view space) {
+  if (!is_namespace(space)) return base::fail(ErrorKind::kInvalid, "not a namespace's name");
+  auto answer =
+      outgoing.send(request_to(review, "GET", std::string(kNamespaces) + std::string(space)));
+  if (!answer) return forward(answer);
+  if (answer->status != 200) {
+    return base::fail(
+        ErrorKind::kUpstream,
+        "the question for a namespace was answered with status " + std::to_string(answer->status));
+  }
+  return read_labels(answer->body, space);
 }
 
 }  // namespace rekey::auth::kubernetes

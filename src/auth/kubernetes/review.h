@@ -1,18 +1,19 @@
 // Service accounts as their tokens name them, and Kubernetes' word about a token (TokenReview,
-// authentication.k8s.io/v1).
+// authentication.k8s.io/v1) and about a namespace's labels.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "auth/kubernetes/selector.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "net/outgoing.h"
 
 namespace rekey::auth::kubernetes {
 
-constexpr size_t kReviewBytesMax = 256 * 1024;  // of an answer
+constexpr size_t kReviewBytesMax = 256 * 1024;  // of an answer, also of one about a namespace
 
 struct Account {
   std::string space, name, uid;
@@ -38,5 +39,11 @@ base::Result<Account> ask_for_review(const net::Outgoing& outgoing, const Review
 // The same from the text of the answer.
 base::Result<Account> read_review(std::string_view answer,
                                   const std::vector<std::string>& audiences);
+
+// The labels of a namespace, as Kubernetes has them now. Blocks. Failure: why they are not known.
+base::Result<Labels> ask_for_labels(const net::Outgoing& outgoing, const Review& review,
+                                    std::string_view space);
+// The same from the text of the answer.
+base::Result<Labels> read_labels(std::string_view answer, std::string_view space);
 
 }  // namespace rekey::auth::kubernetes

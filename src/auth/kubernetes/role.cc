@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "auth/kubernetes/selector.h"
 #include "base/codec.h"
 #include "logical/answer.h"
 #include "logical/named_rows.h"
@@ -24,7 +25,7 @@ std::string row_of(std::string_view name) { return "role/" + base::to_lower(name
 JsonObject own_members(const Role& role) {
   JsonObject out{{"alias_name_source", role.alias_by_name ? kByName : kByUid},
                  {"bound_service_account_names", Json::strings(role.accounts)},
-                 {"bound_service_account_namespace_selector", ""},
+                 {"bound_service_account_namespace_selector", role.selector},
                  {"bound_service_account_namespaces", Json::strings(role.namespaces)}};
   if (!role.audience.empty()) out.set("audience", role.audience);
   return out;
@@ -39,6 +40,7 @@ Result<Role> decode(std::string_view text) {
   role.name = row->string_or("name", "");
   role.accounts = logical::strings_at(*row, "bound_service_account_names");
   role.namespaces = logical::strings_at(*row, "bound_service_account_namespaces");
+  role.selector = row->string_or("bound_service_account_namespace_selector", "");
   role.audience = row->string_or("audience", "");
   role.alias_by_name = row->string_or("alias_name_source", "") == kByName;
   role.token = logical::parse_token_params(*row);
@@ -49,7 +51,7 @@ Result<void> check(const Role& role) {
   if (role.accounts.empty()) {
     return logical::bad_request("\"bound_service_account_names\" can not be empty");
   }
-  if (role.namespaces.empty()) {
+  if (role.namespaces.empty() && role.selector.empty()) {
     return logical::bad_request(
         "\"bound_service_account_namespaces\" can not be empty if "
         "\"bound_service_account_namespace_selector\" is not set");
@@ -94,10 +96,15 @@ Result<void> apply_fields(const Fields& fields, Role& role) {
     *into = fields.strings(name);
     std::erase(*into, "");
   }
-  if (!fields.text("bound_service_account_namespace_selector").empty()) {
-    return logical::bad_request(
-        "bound_service_account_namespace_selector is not supported by this build: list the "
-        "namespaces, with globs");
+  if (fields.has("bound_service_account_namespace_selector")) {
+    role.selector = fields.text("bound_service_account_namespace_selector");
+    const auto selector = role.selector.empty() ? Selector() : Selector::parse(role.selector);
+    if (!selector) {
+      return logical::bad_request(
+          "failed to parse \"bound_service_account_namespace_selector\" as "
+          "k8s.io/api/meta/v1/LabelSelector object: " +
+          selector.error().message());
+    }
   }
   if (fields.has("audience")) role.audience = fields.text("audience");
   if (fields.has("alias_name_source")) {

@@ -22,7 +22,8 @@ inline constexpr logical::OlderName kOlderNames[] = {
 struct Role {
   std::string name;                               // in lower case
   std::vector<std::string> accounts, namespaces;  // with globs
-  std::string audience;                           // empty: any
+  std::string selector;        // of more namespaces, by their labels, as it was sent; empty: none
+  std::string audience;        // empty: any
   bool alias_by_name = false;  // alias_name_source "serviceaccount_name": not the account's uid
   logical::TokenParams token;
 };
