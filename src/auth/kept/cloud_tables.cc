@@ -155,6 +155,17 @@ constexpr KeptPath kGcpPaths[] = {
      .tells_create = true,
      .id_field = "role_id"},
 };
+constexpr KeptEdit kGcpEdits[] = {{.pattern = "role/{name}/service-accounts",
+                                   .path = &kGcpPaths[1],
+                                   .field = "bound_service_accounts",
+                                   .only_for = "iam",
+                                   .attribute = "service_accounts"},
+                                  {.pattern = "role/{name}/labels",
+                                   .path = &kGcpPaths[1],
+                                   .field = "bound_labels",
+                                   .only_for = "gce",
+                                   .attribute = "labels",
+                                   .pairs = true}};
 constexpr KeptField kRoleAndJwt[] = {{.name = "role"}, {.name = "jwt"}};
 constexpr KeptLogin kGcpLogins[] = {{"login", kRoleAndJwt}};
 
@@ -197,7 +208,7 @@ constexpr KeptField kAzureProof[] = {{.name = "role"},
 constexpr KeptLogin kAzureLogins[] = {{"login", kAzureProof}};
 
 constexpr KeptTable kTables[] = {{"aws", kAwsPaths, kAwsLogins},
-                                 {"gcp", kGcpPaths, kGcpLogins},
+                                 {"gcp", kGcpPaths, kGcpLogins, kGcpEdits},
                                  {"azure", kAzurePaths, kAzureLogins}};
 
 }  // namespace

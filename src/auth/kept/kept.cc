@@ -250,6 +250,48 @@ Result<Response> erase(Context& context, const KeptPath& path) {
   return Response{};
 }
 
+// What `item` is told apart by: all of it, or the key of a pair.
+std::string_view part_of(const KeptEdit& edit, std::string_view item) {
+  return edit.pairs ? item.substr(0, item.find(':')) : item;
+}
+
+Result<Response> change_list(Context& context, const KeptEdit& edit) {
+  const auto add = context.fields.strings("add"), remove = context.fields.strings("remove");
+  if (add.empty() && remove.empty()) {
+    return logical::bad_request("must provide at least one value to add or remove");
+  }
+  auto row = read_row(context, *edit.path);
+  if (!row) return forward(row);
+  if (!*row) return logical::bad_request("role not found");
+  const Json* type = (*row)->find("type");
+  const std::string is = type != nullptr && type->as_string() ? *type->as_string() : "";
+  if (is != edit.only_for) {
+    return logical::bad_request("role is type '" + is + "', cannot edit attribute '" +
+                                std::string(edit.attribute) + "' (expected role type: '" +
+                                std::string(edit.only_for) + "')");
+  }
+  std::vector<std::string> items = logical::strings_at(Json(**row), edit.field);
+  const auto drop = [&](std::string_view part) {
+    std::erase_if(items, [&](const std::string& item) { return part_of(edit, item) == part; });
+  };
+  for (const std::string& item : add) {
+    if (edit.pairs && (item.find(':') == std::string::npos || item.starts_with(':'))) {
+      return logical::bad_request("given invalid labels to add: [\"" + item + "\"]");
+    }
+    drop(part_of(edit, item));
+    items.push_back(item);
+  }
+  for (const std::string& part : remove) drop(part);
+  auto value = list_of({.name = edit.field}, std::move(items));
+  if (!value) return forward(value);
+  (*row)->set(edit.field, std::move(*value));
+  auto name = row_of(context, *edit.path);
+  if (!name) return forward(name);
+  auto put = context.storage->put(*name, Json(std::move(**row)).dump());
+  if (!put) return forward(put);
+  return Response{};
+}
+
 Result<bool> exists(Context& context, const KeptPath& path) {
   auto row = read_row(context, path);
   if (!row) return forward(row);
@@ -294,6 +336,15 @@ void KeptMethod::add_path(const KeptPath& path) {
   routes_.add(std::move(route));
 }
 
+void KeptMethod::add_edit(const KeptEdit& edit) {
+  routes_.add({.pattern = std::string(edit.pattern),
+               .fields = {{"add", FieldType::kStrings, "What is added to the list."},
+                          {"remove", FieldType::kStrings, "What is taken off it."}},
+               .handlers = {{Operation::kUpdate,
+                             [&edit](Context& context) { return change_list(context, edit); }}},
+               .synopsis = "Changes a list of a role."});
+}
+
 void KeptMethod::add_login(const KeptLogin& login) {
   const auto refuse = [type = table_.type](Context&) -> Result<Response> {
     return logical::bad_request(
@@ -309,6 +360,7 @@ void KeptMethod::add_login(const KeptLogin& login) {
 
 KeptMethod::KeptMethod(const KeptTable& table) : table_(table) {
   for (const KeptPath& path : table.paths) add_path(path);
+  for (const KeptEdit& edit : table.edits) add_edit(edit);
   for (const KeptLogin& login : table.logins) add_login(login);
 }
 

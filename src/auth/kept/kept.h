@@ -26,6 +26,7 @@ class KeptMethod final : public logical::Backend {
 
  private:
   void add_path(const KeptPath& path);
+  void add_edit(const KeptEdit& edit);
   void add_login(const KeptLogin& login);
 
   const KeptTable& table_;

@@ -45,6 +45,16 @@ struct KeptPath {
   std::string_view name_field = {};  // its name is shown too
 };
 
+// A path that adds to and removes from one list of what another path keeps.
+struct KeptEdit {
+  std::string_view pattern;
+  const KeptPath* path;
+  std::string_view field;
+  std::string_view only_for;   // the field "type" must have this value
+  std::string_view attribute;  // what the error calls the list
+  bool pairs = false;          // of "key:value": a key is removed, and added once
+};
+
 struct KeptLogin {
   std::string_view pattern;
   std::span<const KeptField> fields;
@@ -54,6 +64,7 @@ struct KeptTable {
   std::string_view type;
   std::span<const KeptPath> paths;
   std::span<const KeptLogin> logins;
+  std::span<const KeptEdit> edits = {};
 };
 
 // ldap, github, okta, radius.
