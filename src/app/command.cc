@@ -238,6 +238,12 @@ Result<Settings> dev_settings(const ServerFlags& flags, const base::Clock& clock
   return settings;
 }
 
+// Vault's switch for all mounts, however the server was started.
+void apply_lockout_variable(Settings& settings) {
+  const std::string unlocked = environment("DISABLE_USER_LOCKOUT").value_or("");
+  if (unlocked == "true" || unlocked == "1") settings.user_lockout["*"].disabled = true;
+}
+
 Result<void> greet_dev(const ServerFlags& flags, Instance& instance, const std::string& ca) {
   auto made = instance.seal_control().initialize(
       {.shares = {1, 1}, .recovery = {}, .root_token = flags.dev_root_token});
@@ -342,6 +348,7 @@ int run_server(const std::vector<std::string>& arguments, std::string_view versi
                                   ? standalone_settings(*flags, clock, random)
                                   : configure(flags->config);
   if (!settings) return fail_with(settings.error());
+  apply_lockout_variable(*settings);
   auto logging = apply_log_flags(*flags, *settings);
   if (!logging) return fail_with(logging.error());
   base::Log log(system_clock, STDERR_FILENO, settings->log_level, settings->log_format);

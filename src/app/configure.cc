@@ -51,8 +51,6 @@ logical::LockoutByType lockout_of(const config::ServerConfig& config) {
                    .counter_reset = said.counter_reset,
                    .disabled = said.disabled};
   }
-  const std::string unlocked = environment("DISABLE_USER_LOCKOUT").value_or("");
-  if (unlocked == "true" || unlocked == "1") rules["*"].disabled = true;
   return rules;
 }
 

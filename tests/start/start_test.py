@@ -151,6 +151,22 @@ class DevTest(StartTest):
             self.assertIn(f"127.0.0.1:{port}", program.text())
             program.stop()
 
+    def test_lockout_is_switched_off_by_a_variable(self):
+        for variable, locks in (("VAULT_DISABLE_USER_LOCKOUT", False),
+                                ("REKEY_DISABLE_USER_LOCKOUT", False), (None, True)):
+            program = self.start("-dev", "-dev-root-token-id=root", self.listen(),
+                                 environment={variable: "true"} if variable else {})
+            program.wait_for("Root Token: root\n")
+            to = {"address": f"http://127.0.0.1:{self.port}", "token": "root"}
+            self.cli("auth", "enable", "userpass", **to)
+            self.cli("write", "auth/userpass/users/u", "password=right", **to)
+            for _ in range(6):
+                self.cli("write", "auth/userpass/login/u", "password=wrong", code=2, **to)
+            said = self.cli("write", "auth/userpass/login/u", "password=right",
+                            code=2 if locks else 0, **to)
+            self.assertIn("permission denied" if locks else "hvs.", said)
+            program.stop()
+
     def test_vaults_flags_without_effect(self):
         pathlib.Path(self.folder, "conf.d").mkdir()
         program = self.start("-config=conf.d", "-dev", "-dev-ha", "-log-file", "x",
