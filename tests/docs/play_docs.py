@@ -17,6 +17,9 @@ blocks of a page run in one bash, in an empty folder, against a server of the pa
 server -standalone` (unsealed, over TLS, nothing mounted), or, where the page holds a comment
 `<!-- server: empty -->`, one started with `-config=rekey.hcl` that isn't initialised. `rekey` is in
 PATH; VAULT_ADDR and VAULT_CACERT are set, VAULT_TOKEN to the root token where there is one.
+A page that holds `<!-- databases: postgres mariadb redis -->` has those servers, from Debian, beside
+it: $POSTGRES is the host and port of one, postgres.pem its certificate, rekey_root with
+$ROOT_PASSWORD an account that may make users, and `legacy` and `nightly` are users.
 Exit status 1 if anything differed, or if no block was found at all."""
 
 import argparse
@@ -30,11 +33,14 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/api"))
+sys.path.insert(0, str(TOP / "tests/databases"))
 
 import server  # noqa: E402
+import servers  # noqa: E402
 
 COMMAND_SECONDS_MAX = 120
 START_SECONDS_MAX = 120
+DATABASES = {"postgres": servers.Postgres, "mariadb": servers.MariaDb, "redis": servers.Redis}
 BLOCK = re.compile(r"^(`{3,})console play\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 
 
@@ -146,6 +152,21 @@ def start(kind, binary, folder):
     return process, environment
 
 
+def start_databases(text, folder, environment, running):
+    """Those that the page asks for; appends to `running` what is to be closed."""
+    asked = re.search(r"<!-- databases: ([a-z ]+) -->", text)
+    for name in asked[1].split() if asked else []:
+        database = DATABASES[name]()
+        running.append(database)
+        database.start()
+        database.make_manager()
+        for user in ("legacy", "nightly"):
+            database.make_fixed_user(user, "before")
+        (folder / f"{name}.pem").write_text(database.ca(), encoding="ascii")
+        environment[name.upper()] = f"127.0.0.1:{database.port}"
+        environment["ROOT_PASSWORD"] = servers.MANAGER_PASSWORD
+
+
 def play(page, binary):
     """(played, failed) commands of one page; prints what failed."""
     text = page.read_text(encoding="utf-8")
@@ -157,8 +178,10 @@ def play(page, binary):
     with tempfile.TemporaryDirectory(prefix="rekey-docs-") as name:
         folder = pathlib.Path(name)
         process, environment = start(kind, binary, folder)
-        shell = Shell(folder, environment)
+        databases = []
         try:
+            start_databases(text, folder, environment, databases)
+            shell = Shell(folder, environment)
             for block in blocks:
                 for command, code, expected in commands(block):
                     got, lines = shell.run(command)
@@ -174,6 +197,8 @@ def play(page, binary):
         finally:
             process.terminate()
             process.wait()
+            for database in databases:
+                database.close()
     return played, failed
 
 
