@@ -17,8 +17,8 @@ blocks of a page run in one bash, in an empty folder, against a server of the pa
 server -standalone` (unsealed, over TLS, nothing mounted), or, where the page holds a comment
 `<!-- server: empty -->`, one started with `-config=rekey.hcl` that isn't initialised. `rekey` is in
 PATH; VAULT_ADDR and VAULT_CACERT are set, VAULT_TOKEN to the root token where there is one.
-A page that holds `<!-- databases: postgres mariadb redis -->` has those servers, from Debian, beside
-it: $POSTGRES is the host and port of one, postgres.pem its certificate, rekey_root with
+A page that holds `<!-- databases: postgres mariadb redis -->` has those servers, from Debian,
+beside it: $POSTGRES is the host and port of one, postgres.pem its certificate, rekey_root with
 $ROOT_PASSWORD an account that may make users, and `legacy` and `nightly` are users.
 Exit status 1 if anything differed, or if no block was found at all."""
 

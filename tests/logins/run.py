@@ -344,10 +344,11 @@ class Kubernetes(Suite):
 
     def namespaces_by_label(self):
         """A namespace is let in by its name or by its labels, as the cluster has them now."""
-        role = self.role | {"bound_service_account_namespace_selector": "matchLabels: {stage: prod}"}
+        selector = "bound_service_account_namespace_selector"
+        role = self.role | {selector: "matchLabels: {stage: prod}"}
         self.must("POST", "auth/kubernetes/role/labels", role)
         shown = self.must("GET", "auth/kubernetes/role/labels")["data"]
-        assert shown["bound_service_account_namespace_selector"] == "matchLabels: {stage: prod}"
+        assert shown[selector] == "matchLabels: {stage: prod}"
         labels = self.kubernetes.labels
         labels |= {"bank": {"stage": "prod"}, "lab": {"stage": "dev"}, "bare": {}}
         self.login(self.token(), "labels")
@@ -368,7 +369,7 @@ class Kubernetes(Suite):
         # Only by labels; JSON too.
         role = {"bound_service_account_names": "web", "bound_service_account_namespaces": ""}
         one_of = {"key": "stage", "operator": "In", "values": ["prod"]}
-        role["bound_service_account_namespace_selector"] = json.dumps({"matchExpressions": [one_of]})
+        role[selector] = json.dumps({"matchExpressions": [one_of]})
         self.must("POST", "auth/kubernetes/role/only", role)
         self.login(self.token(namespace="bank"), "only")
         self.no_login(self.token(), role="only")  # the cluster has no namespace "shop"
