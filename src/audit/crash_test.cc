@@ -41,7 +41,6 @@ Log::Options small_options() {
   options.group_bytes_max = 80 * 1024;
   options.wal_segment_bytes = 128 * 1024;
   options.retry_interval = std::chrono::milliseconds(1);
-  options.group_delay_max = std::chrono::microseconds(50);
   return options;
 }
 
@@ -270,7 +269,6 @@ struct TailFixture {
 TailFixture two_groups() {
   auto disk = std::make_shared<FaultDisk>(1);
   Log::Options options = small_options();
-  options.group_delay_max = std::chrono::hours(1);  // the target alone ends a group
   base::SystemRandom random;
   auto log = *Log::open_on(disk->handle(), options, kClock, random, kNoLog);
   log->set_group_target(10);

@@ -59,6 +59,7 @@ Result<uint64_t> Log::append(std::string_view entry, uint64_t store_revision) {
 Result<void> Log::accepts() const { return impl_->accepts(); }
 uint64_t Log::durable_size() const { return impl_->durable_.load(std::memory_order_acquire); }
 void Log::flush() { impl_->flush(); }
+bool Log::committing() const { return impl_->committing_.load(std::memory_order_acquire); }
 bool Log::commit_step() { return impl_->commit_step(); }
 void Log::publish_step() {
   if (impl_->readable()) impl_->publisher_->step();

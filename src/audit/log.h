@@ -77,8 +77,6 @@ class Log {
     std::string origin;     // the log's name in checkpoints: no spaces, no plus sign
     bool in_memory = false;
     base::Duration checkpoint_interval = std::chrono::seconds(10);
-    // Nobody waits longer than this for a commit to start, whatever the hints say.
-    base::Duration group_delay_max = std::chrono::microseconds(500);
     base::Duration retry_interval = std::chrono::milliseconds(500);  // while not writable
     size_t group_bytes_max = 4 << 20;  // forming; beyond it append answers kLimited
     size_t publish_queue_bytes_max = 16 << 20;
@@ -104,10 +102,11 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   // Takes a copy of `entry` into the group that is forming and gives its index in the log. Never
-  // blocks on disk. `store_revision` is the store's revision that the entry vouches for (0: none).
-  // kTooLarge: empty or more than kEntryBytesMax. kLimited: too much is waiting for the disk.
-  // kUnavailable: the log can't be written now; kCorrupt: damaged. On any error the request must be
-  // refused.
+  // blocks on disk. Starts no commit before the group's target is reached: who waits for the entry
+  // calls flush() or wait_durable() afterwards. `store_revision` is the store's revision that the
+  // entry vouches for (0: none). kTooLarge: empty or more than kEntryBytesMax. kLimited: too much
+  // is waiting for the disk. kUnavailable: the log can't be written now; kCorrupt: damaged. On any
+  // error the request must be refused.
   base::Result<uint64_t> append(std::string_view entry, uint64_t store_revision = 0);
 
   // Success: append would take an entry now. Otherwise why not, in words that are safe to show.
@@ -120,9 +119,12 @@ class Log {
   // Commit what was appended so far as soon as the disk is free. For an io loop that runs dry.
   // Cheap when nothing is waiting.
   void flush();
-  // Without a flush a commit starts when this many entries wait: about a third of the requests in
-  // flight is best. Starts at 1.
+  // Without a flush a commit starts when this many entries wait. Starts at 1.
   void set_group_target(uint32_t entries);
+  // Whether a group is on its way to the disk. If so, the listeners will still be told what came of
+  // it: an io loop can leave its flush until then, and the next group is the larger. One atomic
+  // load.
+  bool committing() const;
 
   // Called on the commit thread after each group commit and after each failure, in order; must be
   // quick (post to an event loop) and must not call the Log. Not called after close().

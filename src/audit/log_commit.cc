@@ -1,6 +1,7 @@
 // Entries in, groups of them on the disk, and who waits for them told.
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "audit/log_impl.h"
 #include "audit/retention.h"
@@ -67,9 +68,9 @@ Result<uint64_t> Log::Impl::append(std::string_view entry, uint64_t store_revisi
     index = next_index_++;
     counters_.entry_bytes += entry.size();
     forming_count_.store(forming_->count, std::memory_order_relaxed);
-    const uint32_t target = target_.load(std::memory_order_relaxed);
-    // The first entry starts the clock of group_delay_max.
-    wake = waiting_ && (forming_->count == 1 || forming_->count == target);
+    if (forming_->count >= target_.load(std::memory_order_relaxed)) {
+      wake = std::exchange(waiting_, false);
+    }
   }
   if (wake) work_.notify_one();
   return index;
@@ -89,7 +90,7 @@ void Log::Impl::flush() {
     std::lock_guard lock(mutex_);
     if (forming_->count == 0) return;
     flush_wanted_ = true;
-    wake = waiting_;
+    wake = std::exchange(waiting_, false);
   }
   if (wake) work_.notify_one();
 }
@@ -115,11 +116,15 @@ Result<void> Log::Impl::wait_durable(uint64_t size) {
 
 // Until a group is to be committed; false when there is nothing left to do.
 bool Log::Impl::wait_for_group(std::unique_lock<std::mutex>& lock) {
-  waiting_ = true;
-  work_.wait(lock, [&] { return stop_ || forming_->count > 0; });
-  work_.wait_for(lock, options_.group_delay_max, [&] {
-    return stop_ || flush_wanted_ || forming_->count >= target_.load(std::memory_order_relaxed);
-  });
+  const auto ready = [&] {
+    const uint32_t count = forming_->count;
+    return stop_ ||
+           (count > 0 && (flush_wanted_ || count >= target_.load(std::memory_order_relaxed)));
+  };
+  while (!ready()) {
+    waiting_ = true;  // who wakes us takes it back, so that nobody else does it again
+    work_.wait(lock);
+  }
   waiting_ = false;
   return forming_->count > 0;
 }
@@ -129,6 +134,7 @@ void Log::Impl::run() {
   std::unique_lock lock(mutex_);
   while (wait_for_group(lock)) {
     std::unique_ptr<Group> group = take_group();
+    committing_.store(true, std::memory_order_relaxed);
     lock.unlock();
     if (!commit(std::move(group))) return;
     lock.lock();
@@ -235,6 +241,8 @@ void Log::Impl::tell_listeners() {
     progress.failed_size = std::max(failed_size_, progress.durable_size);
   }
   progress_.notify_all();
+  // Before they are told: who still sees it set will be told.
+  committing_.store(false, std::memory_order_release);
   for (const auto& listener : listeners) listener(progress);
 }
 

@@ -39,7 +39,8 @@ class Log::Impl {
 
   std::atomic<uint64_t> durable_{0};
   std::atomic<uint32_t> target_{1};
-  std::atomic<bool> refuses_{false};  // whether there is a refusal_
+  std::atomic<bool> refuses_{false};     // whether there is a refusal_
+  std::atomic<bool> committing_{false};  // a group is on its way
   std::unique_ptr<Disk> disk_;
   Options options_;
   std::string id_;

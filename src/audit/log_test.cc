@@ -158,6 +158,22 @@ TEST_F(LogTest, ListenersSeeEveryGroup) {
   EXPECT_EQ(log->append("late").error().kind(), ErrorKind::kUnavailable);
 }
 
+TEST_F(LogTest, AGroupIsCommittedAtItsTargetOrByAFlush) {
+  auto log = open();
+  log->set_group_target(3);
+  ASSERT_TRUE(log->append("{\"n\":0}"));
+  ASSERT_TRUE(log->append("{\"n\":1}"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(log->durable_size(), 0u);
+  EXPECT_FALSE(log->committing());
+  ASSERT_TRUE(log->append("{\"n\":2}"));
+  while (log->durable_size() < 3) std::this_thread::yield();
+  ASSERT_TRUE(log->append("{\"n\":3}"));
+  log->flush();
+  while (log->durable_size() < 4) std::this_thread::yield();
+  while (log->committing()) std::this_thread::yield();
+}
+
 TEST_F(LogTest, InMemory) {
   Log::Options options = this->options();
   options.in_memory = true;

@@ -8,6 +8,13 @@
 #include "pipeline/quota.h"
 
 namespace rekey::api::vault {
+namespace {
+
+// The share of the requests in flight whose entries make a group before the loop runs dry.
+constexpr size_t kGroupShareNumerator = 3;
+constexpr size_t kGroupShareDenominator = 4;
+
+}  // namespace
 
 // What lives from the request to its answer.
 struct Handler::Call {
@@ -50,7 +57,7 @@ void Handler::handle(net::Exchange exchange) {
   auto translated = translate(call->exchange.request(), request);
   if (answer_at_once(*call)) return;
   if (!translated) {
-    parts_.chain.record_refused(parts_.lane, request, translated.error());
+    record_refused(request, translated.error());
     reply(*call, render_error(translated.error()));
     return;
   }
@@ -60,7 +67,7 @@ void Handler::handle(net::Exchange exchange) {
   call->place = in_flight_.size();
   in_flight_.push_back(call.get());
   parts_.chain.run(parts_.lane, request)
-      .start([this, call](base::Result<logical::Response> result) {
+      .start([this, call](base::Result<logical::Response>&& result) {
         in_flight_.back()->place = call->place;
         in_flight_[call->place] = in_flight_.back();
         in_flight_.pop_back();
@@ -68,7 +75,7 @@ void Handler::handle(net::Exchange exchange) {
       });
 }
 
-void Handler::answer(Call& call, base::Result<logical::Response> result) {
+void Handler::answer(Call& call, base::Result<logical::Response>&& result) {
   if (result) {
     reply(call, render(call.request, std::move(*result)));
     return;
@@ -93,6 +100,11 @@ void Handler::reply(Call& call, net::Response response) {
   std::move(call.exchange).reply(std::move(response));
 }
 
+void Handler::record_refused(const logical::Request& request, const base::Error& error) {
+  parts_.chain.record_refused(parts_.lane, request, error);
+  refused_ = true;
+}
+
 // What is decided before the request means anything: pages of browsers that may not ask, their
 // preflights, doubled slashes.
 bool Handler::answer_at_once(Call& call) {
@@ -103,7 +115,7 @@ bool Handler::answer_at_once(Call& call) {
     call.headers = std::move(verdict.headers);
     if (verdict.refused) {
       const base::Error error(base::ErrorKind::kUnauthenticated, "origin not allowed");
-      parts_.chain.record_refused(parts_.lane, call.request, error);
+      record_refused(call.request, error);
       reply(call, render_error(error));
       return true;
     }
@@ -116,8 +128,8 @@ bool Handler::answer_at_once(Call& call) {
   }
   const std::string target = cleaned_target(http);
   if (target.empty()) return false;
-  parts_.chain.record_refused(parts_.lane, call.request,
-                              base::Error(base::ErrorKind::kInvalid, "redirected to a clean path"));
+  record_refused(call.request,
+                 base::Error(base::ErrorKind::kInvalid, "redirected to a clean path"));
   net::Response redirect;
   redirect.status = 307;  // the one that keeps method and body, and that Vault's clients follow
   redirect.headers = "Location: " + target + "\r\n";
@@ -137,10 +149,17 @@ std::vector<pipeline::RequestInFlight> Handler::in_flight() const {
 }
 
 void Handler::end_turn(net::Loop&) {
-  // A commit of the record starts here, when there is nothing else to do, or sooner when everything
-  // in flight waits for it: each group costs the disk and the core the same, however small it is.
-  parts_.record.set_group_target(static_cast<uint32_t>(std::max<size_t>(1, in_flight_.size())));
-  if (parts_.lane.waiting() > 0) parts_.record.flush();
+  // A commit of the record starts here, when there is nothing else to do, or sooner when most of
+  // what is in flight waits for it: each group costs the disk and the core the same, however small
+  // it is, and the rest of what is in flight is work enough while it is being written. While one is
+  // on its way its end comes first: it brings answers, and they bring the next requests.
+  const size_t most = in_flight_.size() * kGroupShareNumerator / kGroupShareDenominator;
+  parts_.record.set_group_target(static_cast<uint32_t>(std::max<size_t>(1, most)));
+  const bool waited_for = parts_.lane.waiting() > 0 || refused_;
+  if (waited_for && !parts_.record.committing()) {
+    parts_.record.flush();
+    refused_ = false;
+  }
   // Until the next turn nothing is read: a snapshot held while idle would pin old pages.
   parts_.lane.release();
 }
@@ -152,9 +171,7 @@ void Handler::malformed(const net::PeerInfo& peer, int status, std::string_view 
   request.origin.address = peer.address;
   request.origin.port = peer.port;
   const auto kind = status == 413 ? base::ErrorKind::kTooLarge : base::ErrorKind::kInvalid;
-  parts_.chain.record_refused(
-      parts_.lane, request,
-      base::Error(kind, std::string(reason), "HTTP " + std::to_string(status)));
+  record_refused(request, base::Error(kind, std::string(reason), "HTTP " + std::to_string(status)));
 }
 
 }  // namespace rekey::api::vault

@@ -40,10 +40,12 @@ class Handler final : public net::Handler {
   struct Call;
   bool answer_at_once(Call& call);
   void reply(Call& call, net::Response response);
-  void answer(Call& call, base::Result<logical::Response> result);
+  void record_refused(const logical::Request& request, const base::Error& error);
+  void answer(Call& call, base::Result<logical::Response>&& result);
 
   HandlerParts parts_;
   std::vector<Call*> in_flight_;  // each knows its place in it
+  bool refused_ = false;          // something was recorded that nobody waits for
 };
 
 }  // namespace rekey::api::vault
