@@ -23,7 +23,7 @@ class [[nodiscard]] Task {
   struct promise_type {
     std::optional<T> value;
     std::coroutine_handle<> waiter;
-    std::function<void(T)> on_done;  // instead of a waiter, for a detached task
+    std::function<void(T&&)> on_done;  // instead of a waiter, for a detached task
 
     Task get_return_object() { return Task(Handle::from_promise(*this)); }
     std::suspend_always initial_suspend() noexcept { return {}; }
@@ -43,7 +43,10 @@ class [[nodiscard]] Task {
       void await_resume() noexcept {}
     };
     Final final_suspend() noexcept { return {}; }
-    void return_value(T result) { value.emplace(std::move(result)); }
+    template <class U = T>
+    void return_value(U&& result) {
+      value.emplace(std::forward<U>(result));
+    }
     void unhandled_exception() { std::terminate(); }  // our code doesn't throw
   };
   using Handle = std::coroutine_handle<promise_type>;
@@ -56,7 +59,7 @@ class [[nodiscard]] Task {
   }
 
   // Runs the task on its own; `on_done` is called once, on the thread where it finished.
-  void start(std::function<void(T)> on_done) && {
+  void start(std::function<void(T&&)> on_done) && {
     Handle handle = std::exchange(handle_, nullptr);
     handle.promise().on_done = std::move(on_done);
     handle.resume();

@@ -15,17 +15,17 @@ std::unexpected<base::Error> refused(std::string detail) {
   return base::fail(ErrorKind::kUnauthenticated, "permission denied", std::move(detail));
 }
 
-// The token with this hash, from the lane's slot if its row is still at the revision seen there.
-base::Result<std::shared_ptr<const Token>> read_token(Lane& lane, const State& state,
-                                                      KnownToken& known, barrier::Txn& txn,
-                                                      std::string_view hash) {
+// Puts the token with this hash into the lane's slot, unless it is there and its row is still at
+// the revision seen then.
+base::Result<void> read_token(Lane& lane, const State& state, KnownToken& known, barrier::Txn& txn,
+                              std::string_view hash) {
   const std::string key = identity::token_row_key(hash);
   auto row = barrier::row_revision(lane.reader(), *state.keyring, key);
   if (!row) return forward(row);
   if (*row == 0) return refused("no such token");
   const storage::Revision revision = *row;
   if (known.token != nullptr && known.revision == revision && known.hash == hash) {
-    return known.token;
+    return {};
   }
   auto text = txn.peek(key);
   if (!text) return forward(text);
@@ -33,15 +33,17 @@ base::Result<std::shared_ptr<const Token>> read_token(Lane& lane, const State& s
   auto token = identity::decode_token(**text);
   if (!token) return forward(token);
   token->hash = hash;
-  known =
-      KnownToken{std::string(hash), revision, std::make_shared<const Token>(std::move(*token)), 0,
-                 nullptr,           {}};
-  return known.token;
+  known = KnownToken{.hash = std::string(hash),
+                     .revision = revision,
+                     .token = std::make_shared<const Token>(std::move(*token))};
+  return {};
 }
 
 // Whether what was found out about the token's rights still holds.
-base::Result<bool> rights_current(Lane& lane, const KnownToken& known, const State& state) {
+base::Result<bool> rights_current(Lane& lane, const KnownToken& known, const State& state,
+                                  bool rows_unchanged) {
   if (known.rights == nullptr || known.policy_generation != state.policy_generation) return false;
+  if (rows_unchanged) return true;
   for (const auto& [key, revision] : known.rows) {
     auto row = barrier::row_revision(lane.reader(), *state.keyring, key);
     if (!row) return forward(row);
@@ -98,17 +100,22 @@ base::Result<Authenticated> authenticate(Lane& lane, const State& state, barrier
   }
   const std::string hash = state.token_keys->hash(token_text);
   KnownToken& known = lane.slot(hash);
-  auto token = read_token(lane, state, known, txn, hash);
-  if (!token) return forward(token);
-  auto usable = check_usable(state, **token, address, now);
+  const bool unchanged =
+      known.checked == lane.revision() && known.checked != 0 && known.hash == hash;
+  if (!unchanged) {
+    auto token = read_token(lane, state, known, txn, hash);
+    if (!token) return forward(token);
+  }
+  auto usable = check_usable(state, *known.token, address, now);
   if (!usable) return forward(usable);
-  auto current = rights_current(lane, known, state);
+  auto current = rights_current(lane, known, state, unchanged);
   if (!current) return forward(current);
   if (!*current) {
     auto renewed = renew_rights(lane, known, state, txn);
     if (!renewed) return forward(renewed);
   }
-  return Authenticated{*token, known.rights};
+  known.checked = lane.revision();
+  return Authenticated{known.token, known.rights};
 }
 
 base::Result<std::shared_ptr<const Rights>> rights_of(const State& state, barrier::Txn& txn,

@@ -62,89 +62,112 @@ std::unexpected<base::Error> unrecordable(const base::Error& reason) {
 
 // ---- the steps, in order -------------------------------------------------------------------
 
+// Only what has to outlive a wait stands in this function: its frame is memory that each request in
+// flight takes, and that is wiped behind it.
 base::Task<Result<Response>> Chain::run(Lane& lane, const logical::Request& request) {
   Call call(request);
   Result<Response> answer = Response{};
   for (int attempts = 1;; attempts++) {
-    // 1. Route: which backend serves the path.
-    auto routed = route(lane, call);
-    if (!routed) {
-      answer = forward(routed);
-      break;
-    }
-    // While the record can't be written nothing is begun: it could not be answered for.
-    if (auto accepted = parts_.record.accepts(); !accepted && !without_record(call.match)) {
-      co_return unrecordable(accepted.error());
-    }
-    // 1a. How often: before anything costs something. Such a refusal isn't recorded unless it is
-    // configured so: it says nothing, and a flood must not fill the record.
-    if (attempts == 1) {
-      auto within = check_rate(lane, call);
-      if (!within && !call.state->quotas->records_refusals()) co_return forward(within);
-      if (!within) {
-        answer = forward(within);
-        break;
-      }
-    }
-    if (call.match.route != nullptr && (call.match.route->blocking || call.match.route->outside)) {
-      answer = co_await run_on_pool(lane, call);
-      break;
-    }
-    // 2-6. Authenticate, authorise, dispatch, register lease, wrap: all reads from one snapshot,
-    // all writes in one batch. What changes something outside records its intent before (3a).
-    answer = attempt(lane, call);
-    if (call.wants_pool) {
-      call.txn.reset();
-      answer = co_await run_on_pool(lane, call);
+    // 1 to 6. All reads from one snapshot, all writes in one batch.
+    const Next next = begin(lane, call, attempts == 1, answer);
+    if (next == Next::kRecord) break;
+    if (next == Next::kUnrecordable) co_return std::move(answer);
+    if (next == Next::kPool) {
+      co_await base::suspend<bool>(
+          [&](auto done) { run_on_pool(lane, call, answer, std::move(done)); });
       break;
     }
     // 7. Commit; also what a refused request costs: a use of its token.
-    if (!call.txn || !call.txn->has_writes()) break;
-    auto committed = co_await commit(lane, call);
-    if (committed) {
-      if (auto in_force = act_after_commit(call); !in_force && answer) answer = forward(in_force);
-      break;
-    }
-    if (committed.error().kind() != ErrorKind::kConflict || attempts == kAttemptsMax) {
-      answer = forward(committed);
-      break;
-    }
+    const auto committed = co_await commit(lane, call);
+    if (settle_commit(call, committed, attempts == kAttemptsMax, answer)) break;
   }
   // 8. Record, and wait until the record is durable. An answer that can't be recorded isn't given,
   // but for the few by which an operator finds out why.
-  auto recorded = append_record(lane, call, answer);
+  const auto recorded = append_record(lane, call, answer);
   if (recorded) {
-    auto durable = co_await base::suspend<Result<void>>(
+    const auto durable = co_await base::suspend<Result<void>>(
         [&](auto done) { lane.when_durable(*recorded, std::move(done)); });
-    if (!durable) recorded = forward(durable);
+    finish(lane, call, durable, answer);
+  } else {
+    finish(lane, call, std::unexpected(recorded.error()), answer);
   }
-  if (recorded)
-    lane.counters().count(call.operation, answer, microseconds_since(request.received));
+  co_return std::move(answer);
+}
+
+// 1 to 6, without a wait.
+Chain::Next Chain::begin(Lane& lane, Call& call, bool first, Result<Response>& answer) {
+  // 1. Route: which backend serves the path.
+  if (auto routed = route(lane, call); !routed) {
+    answer = forward(routed);
+    return Next::kRecord;
+  }
+  // While the record can't be written nothing is begun: it could not be answered for.
+  if (auto accepted = parts_.record.accepts(); !accepted && !without_record(call.match)) {
+    answer = unrecordable(accepted.error());
+    return Next::kUnrecordable;
+  }
+  // 1a. How often: before anything costs something. Such a refusal isn't recorded unless it is
+  // configured so: it says nothing, and a flood must not fill the record.
+  if (first) {
+    if (auto within = check_rate(lane, call); !within) {
+      answer = forward(within);
+      return call.state->quotas->records_refusals() ? Next::kRecord : Next::kUnrecordable;
+    }
+  }
+  if (call.match.route != nullptr && (call.match.route->blocking || call.match.route->outside)) {
+    return Next::kPool;
+  }
+  // 2-6. Authenticate, authorise, dispatch, register lease, wrap. What changes something outside
+  // records its intent before (3a).
+  answer = attempt(lane, call);
+  if (call.wants_pool) {
+    call.txn.reset();
+    return Next::kPool;
+  }
+  return call.txn && call.txn->has_writes() ? Next::kCommit : Next::kRecord;
+}
+
+// 7. False where a race was lost and the request is to run again.
+bool Chain::settle_commit(Call& call, const Result<storage::Revision>& committed, bool last,
+                          Result<Response>& answer) {
+  if (committed) {
+    if (auto in_force = act_after_commit(call); !in_force && answer) answer = forward(in_force);
+    return true;
+  }
+  if (committed.error().kind() == ErrorKind::kConflict && !last) return false;
+  answer = std::unexpected(committed.error());
+  return true;
+}
+
+// 8. The answer's record is durable, or can't be.
+void Chain::finish(Lane& lane, Call& call, const Result<void>& durable, Result<Response>& answer) {
+  if (durable)
+    lane.counters().count(call.operation, answer, microseconds_since(call.request.received));
   else if (!without_record(call.match))
-    answer = unrecordable(recorded.error());
-  // 8. Tell Vault's audit devices, where there are any. They come after the record and decide
-  // nothing.
+    answer = unrecordable(durable.error());
+  // Tell Vault's audit devices, where there are any. They come after the record and decide nothing.
   if (call.devices != nullptr) tell_response(call, answer);
-  co_return answer;
 }
 
 // Work that blocks: the same steps on a thread of the pool, whose Txn reads through that thread's
 // lane and is committed there.
-base::Task<Result<Response>> Chain::run_on_pool(Lane& lane, Call& call) {
-  co_return co_await base::suspend<Result<Response>>([&](auto done) {
-    const logical::Route& served = *call.match.route;
-    Pool& pool = served.outside || served.waits ? parts_.outside_pool : parts_.pool;
-    const bool taken = pool.run([this, &lane, &call, done](Lane& pool_lane) {
-      auto made = run_blocking(pool_lane, call);
-      call.txn.reset();
-      call.state.reset();
-      lane.post([done, made = std::move(made)]() mutable { done(std::move(made)); });
+void Chain::run_on_pool(Lane& lane, Call& call, Result<Response>& answer,
+                        std::function<void(bool)> done) {
+  const logical::Route& served = *call.match.route;
+  Pool& pool = served.outside || served.waits ? parts_.outside_pool : parts_.pool;
+  const bool taken = pool.run([this, &lane, &call, &answer, done](Lane& pool_lane) {
+    auto made = run_blocking(pool_lane, call);
+    call.txn.reset();
+    call.state.reset();
+    lane.post([&answer, done, made = std::move(made)]() mutable {
+      answer = std::move(made);
+      done(true);
     });
-    if (!taken) {
-      done(base::fail(ErrorKind::kUnavailable, "the server is busy: try again in a moment",
-                      "the queue of blocking work is full"));
-    }
   });
+  if (taken) return;
+  answer = base::fail(ErrorKind::kUnavailable, "the server is busy: try again in a moment",
+                      "the queue of blocking work is full");
+  done(false);
 }
 
 Result<Response> Chain::run_blocking(Lane& lane, Call& call) {

@@ -72,7 +72,20 @@ class Chain {
   struct Call;
   struct Described;
   static void describe(const Call& call, const State* state, Described& described);
-  base::Task<base::Result<logical::Response>> run_on_pool(Lane& lane, Call& call);
+  // What is to be done after one attempt.
+  enum class Next {
+    kRecord,        // the answer is there
+    kUnrecordable,  // the answer is given without a record: there can't be one
+    kPool,          // the attempt is made on a thread that may block
+    kCommit,        // what was written is committed first
+  };
+  Next begin(Lane& lane, Call& call, bool first, base::Result<logical::Response>& answer);
+  void run_on_pool(Lane& lane, Call& call, base::Result<logical::Response>& answer,
+                   std::function<void(bool)> done);
+  bool settle_commit(Call& call, const base::Result<storage::Revision>& committed, bool last,
+                     base::Result<logical::Response>& answer);
+  void finish(Lane& lane, Call& call, const base::Result<void>& durable,
+              base::Result<logical::Response>& answer);
   base::Result<logical::Response> run_blocking(Lane& lane, Call& call);
   base::Task<base::Result<storage::Revision>> commit(Lane& lane, Call& call);
   base::Result<void> act_after_commit(Call& call);

@@ -33,8 +33,9 @@ struct Rights {
   std::shared_ptr<const policy::Acl> acl;
 };
 
-// A token that was read, checked against the revision of its row at each use, and what it may do,
-// good as long as no policy changed and the rows of its entity and groups are as they were.
+// A token that was read, checked against the revision of its row whenever the store has changed,
+// and what it may do, good as long as no policy changed and the rows of its entity and groups are
+// as they were.
 struct KnownToken {
   std::string hash;
   storage::Revision revision = 0;
@@ -42,6 +43,9 @@ struct KnownToken {
   uint64_t policy_generation = 0;
   std::shared_ptr<const Rights> rights;
   std::vector<std::pair<std::string, storage::Revision>> rows;  // 0: there was none
+  // Of the store, when all of that was last found to be so. In a snapshot of the same revision
+  // every row is as it was, so nothing is looked up.
+  storage::Revision checked = 0;
 };
 
 class Lane {
