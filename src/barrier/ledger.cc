@@ -57,9 +57,21 @@ RowDate Ledger::date_of(const SipDigest& digest, std::string_view value) const {
 
 Result<void> Ledger::check(std::string_view key, std::optional<std::string_view> value,
                            storage::Revision snapshot) const {
-  if (key.starts_with(kLedgerPrefix)) return {};  // the ring is authenticated as a whole, at load()
+  return check(look(key), value, snapshot);
+}
+
+Ledger::Look Ledger::look(std::string_view key) const {
   const SipDigest digest = mark_hash_(key);
-  const RowMark mark = mark_of(digest);
+  const Look look{.key = key, .digest = digest, .mark = mark_of(digest)};
+  table_.prefetch_bucket(look.mark);
+  return look;
+}
+
+Result<void> Ledger::check(const Look& look, std::optional<std::string_view> value,
+                           storage::Revision snapshot) const {
+  const auto& [key, digest, mark] = look;
+  if (key.starts_with(kLedgerPrefix)) return {};  // the ring is authenticated as a whole, at load()
+  table_.prefetch_entry(mark);
   const RowDate found = value ? date_of(digest, *value) : kAbsent;
   if (present(mark) == found) return {};
   Result<RowDate> right = state_at(mark, snapshot);

@@ -57,6 +57,16 @@ class Ledger {
   // too old to say.
   base::Result<void> check(std::string_view key, std::optional<std::string_view> value,
                            storage::Revision snapshot) const;
+  // The same in two steps: look() before the row is read, so that what check() needs is on its way
+  // from memory meanwhile. `key` lives until then.
+  struct Look {
+    std::string_view key;
+    crypto::SipDigest digest;
+    RowMark mark;
+  };
+  Look look(std::string_view key) const;
+  base::Result<void> check(const Look& look, std::optional<std::string_view> value,
+                           storage::Revision snapshot) const;
   LedgerStatus status() const;
 
   // From the store, which has `rows` rows. kNotFound if nothing of a ledger is there; kCorrupt

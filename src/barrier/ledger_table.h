@@ -45,6 +45,12 @@ class LedgerTable {
   LedgerTable& operator=(const LedgerTable&) = delete;
 
   std::optional<RowDate> find(const RowMark& mark) const;
+  // Two steps ahead of a find(), with work in between: where the entry stands is seldom in a cache.
+  void prefetch_bucket(const RowMark& mark) const { __builtin_prefetch(&buckets_[mark.bucket]); }
+  void prefetch_entry(const RowMark& mark) const {
+    // The block may be swapped meanwhile: a prefetch reads nothing.
+    __builtin_prefetch(buckets_[mark.bucket].load(std::memory_order_relaxed));
+  }
   uint64_t size() const { return size_.load(std::memory_order_relaxed); }
   // What the entries take, with their blocks.
   uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }

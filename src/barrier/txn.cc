@@ -21,24 +21,34 @@ std::string_view child_of(std::string_view rest) {
   return slash == std::string_view::npos ? rest : rest.substr(0, slash + 1);
 }
 
-// kCorrupt unless this is the row's present value, or absence, as the keyring's ledger has it.
-base::Result<void> check_present(storage::Reader& reader, const Keyring& keyring,
-                                 std::string_view key, const std::optional<storage::Item>& item) {
+// The row as the reader has it. kCorrupt unless that is its present value, or absence, as the
+// keyring's ledger has it. `before_check`, if any, is called with what was read.
+template <class BeforeCheck>
+base::Result<std::optional<storage::Item>> read_present(storage::Reader& reader,
+                                                        const Keyring& keyring,
+                                                        std::string_view key,
+                                                        BeforeCheck before_check) {
   const Ledger* ledger = keyring.ledger().get();
-  if (ledger == nullptr) return {};
+  std::optional<Ledger::Look> look;
+  if (ledger != nullptr) look = ledger->look(key);
+  base::Result<std::optional<storage::Item>> item = reader.get(key);
+  if (!item) return item;
+  before_check(*item);
+  if (ledger == nullptr) return item;
   std::optional<std::string_view> value;
-  if (item) value = item->value;
-  return ledger->check(key, value, reader.revision());
+  if (*item) value = (*item)->value;
+  base::Result<void> present = ledger->check(*look, value, reader.revision());
+  if (!present) return base::forward(present);
+  return item;
 }
 
 }  // namespace
 
 base::Result<storage::Revision> row_revision(storage::Reader& reader, const Keyring& keyring,
                                              std::string_view key) {
-  base::Result<std::optional<storage::Item>> item = reader.get(key);
+  const auto nothing = [](const std::optional<storage::Item>&) {};
+  base::Result<std::optional<storage::Item>> item = read_present(reader, keyring, key, nothing);
   if (!item) return base::forward(item);
-  base::Result<void> present = check_present(reader, keyring, key, *item);
-  if (!present) return base::forward(present);
   return item->has_value() ? (*item)->revision : 0;
 }
 
@@ -53,15 +63,14 @@ base::Result<std::optional<std::string>> Txn::peek(std::string_view key) {
 
 base::Result<std::optional<std::string>> Txn::read(std::string_view key, bool as_condition) {
   if (const auto write = writes_.find(key); write != writes_.end()) return write->second;
-  base::Result<std::optional<storage::Item>> item = reader_.get(key);
-  if (!item) return base::forward(item);
-  if (as_condition) {
+  const auto note_condition = [&](const std::optional<storage::Item>& item) {
     // The first revision counts. If the reader was moved on in between and the row has changed,
     // the commit has to fail, because an earlier decision rests on the old value.
-    conditions_.try_emplace(std::string(key), item->has_value() ? (*item)->revision : 0);
-  }
-  base::Result<void> present = check_present(reader_, keyring_, key, *item);
-  if (!present) return base::forward(present);
+    if (as_condition) conditions_.try_emplace(std::string(key), item ? item->revision : 0);
+  };
+  base::Result<std::optional<storage::Item>> item =
+      read_present(reader_, keyring_, key, note_condition);
+  if (!item) return base::forward(item);
   if (!item->has_value()) return std::nullopt;
   base::Result<std::string> plaintext = keyring_.decrypt(key, (*item)->value);
   if (!plaintext) return base::forward(plaintext);
