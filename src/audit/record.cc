@@ -51,9 +51,10 @@ class RecordWriter {
     json_.begin_object();
     json_.member("type", input_.type);
     json_.key("time");
-    scratch_.clear();
-    base::append_rfc3339(scratch_, input_.time);
-    json_.value(scratch_);
+    json_.raw({});  // what follows is one value, written without the writer
+    out_ += '"';
+    base::append_rfc3339(out_, input_.time);
+    out_ += '"';
     text("id", input_.request_id);
     text("operation", input_.operation);
     text("path", input_.path);
@@ -88,10 +89,10 @@ class RecordWriter {
   }
 
   void hashed(std::string_view value) {
-    scratch_ = '"';
-    hasher_->append(value, scratch_);
-    scratch_ += '"';
-    json_.raw(scratch_);
+    json_.raw({});  // what follows is one value, written without the writer
+    out_ += '"';
+    hasher_->append(value, out_);
+    out_ += '"';
   }
 
   void hashed_member(const char* name, std::string_view value) {

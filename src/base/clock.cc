@@ -104,19 +104,20 @@ void append_rfc3339(std::string& out, WallTime time) {
   const int64_t in_day = (time - day).count();
   const int64_t second = in_day / 1'000'000'000;
   append_number(out, static_cast<int>(date.year()), 4);
-  out += '-';
-  append_number(out, static_cast<unsigned>(date.month()), 2);
-  out += '-';
-  append_number(out, static_cast<unsigned>(date.day()), 2);
-  out += 'T';
-  append_number(out, second / 3600, 2);
-  out += ':';
-  append_number(out, second / 60 % 60, 2);
-  out += ':';
-  append_number(out, second % 60, 2);
-  out += '.';
-  append_number(out, in_day % 1'000'000'000, 9);
-  out += 'Z';
+  // The rest has a fixed length: written once for each request, several times for some.
+  char text[] = "-00-00T00:00:00.000000000Z";
+  const auto put = [&text](size_t end, uint64_t value, size_t width) {
+    for (size_t at = end; at > end - width; value /= 10) {
+      text[--at] = static_cast<char>('0' + value % 10);
+    }
+  };
+  put(3, static_cast<unsigned>(date.month()), 2);
+  put(6, static_cast<unsigned>(date.day()), 2);
+  put(9, static_cast<uint64_t>(second / 3600), 2);
+  put(12, static_cast<uint64_t>(second / 60 % 60), 2);
+  put(15, static_cast<uint64_t>(second % 60), 2);
+  put(25, static_cast<uint64_t>(in_day % 1'000'000'000), 9);
+  out.append(text, sizeof(text) - 1);
 }
 
 std::string format_rfc3339(WallTime time) {

@@ -59,12 +59,13 @@ base::Result<std::string> logical_path(std::string_view encoded) {
   if (!encoded.starts_with("/v1/")) return base::fail(ErrorKind::kNotFound, "");
   auto decoded = percent_decode(encoded.substr(4), false);
   if (!decoded) return decoded;
-  std::string path;
-  path.reserve(decoded->size());
-  for (char c : *decoded) {
-    if (c == '/' && (path.empty() || path.back() == '/')) continue;
-    path += c;
+  std::string path = std::move(*decoded);
+  size_t kept = 0;
+  for (char c : path) {
+    if (c == '/' && (kept == 0 || path[kept - 1] == '/')) continue;
+    path[kept++] = c;
   }
+  path.resize(kept);
   if (path.size() > kPathBytesMax) return base::fail(ErrorKind::kTooLarge, "the path is too long");
   if (!printable(path)) {
     return base::fail(ErrorKind::kInvalid, "the path must not hold control characters");
