@@ -32,6 +32,7 @@ class RingReader final : public storage::Reader {
   base::Result<std::vector<std::string>> scan(std::string_view, std::string_view, size_t) override {
     return std::vector<std::string>{rows_.begin()->first};
   }
+  base::Result<uint64_t> rows() override { return rows_.size(); }
 
   std::map<std::string, std::string, std::less<>> rows_;
   storage::Revision revision_ = 0;
@@ -59,7 +60,7 @@ struct Filled {
     if (!puts) std::abort();
     for (storage::Put& put : *puts) ring.rows_[put.key] = std::move(put.value);
     ring.revision_ = after;
-    ledger.end(true, 0);
+    ledger.end(true);
   }
 };
 

@@ -96,22 +96,34 @@ class Barrier::Witness final : public storage::CommitWitness {
   }
 
   base::Result<std::vector<storage::Put>> before_commit(const Group& group) override {
-    std::shared_ptr<const Keyring> keyring;
-    {
-      const std::lock_guard lock(mutex_);
-      keyring = keyring_;
-    }
+    const std::shared_ptr<const Keyring> keyring = this->keyring();
     // What was on its way when the server was sealed: a row that no ledger knows is worse.
     if (keyring == nullptr) return sealed_error();
     ledger_ = keyring->ledger();
     return ledger_->begin(group, *keyring, random_);
   }
-  void after_commit(bool committed, uint64_t rows) override {
-    ledger_->end(committed, rows);
+  void after_commit(bool committed) override {
+    ledger_->end(committed);
     ledger_.reset();
+  }
+  std::optional<uint64_t> rows_expected() override {
+    const std::shared_ptr<Ledger> ledger = present_ledger();
+    return ledger == nullptr ? std::nullopt : ledger->rows_expected();
+  }
+  void rows_counted(uint64_t expected, uint64_t counted) override {
+    if (const auto ledger = present_ledger()) ledger->rows_counted(expected, counted);
   }
 
  private:
+  std::shared_ptr<const Keyring> keyring() {
+    const std::lock_guard lock(mutex_);
+    return keyring_;
+  }
+  std::shared_ptr<Ledger> present_ledger() {
+    const std::shared_ptr<const Keyring> keyring = this->keyring();
+    return keyring == nullptr ? nullptr : keyring->ledger();
+  }
+
   base::Random& random_;
   std::mutex mutex_;
   std::shared_ptr<const Keyring> keyring_;
@@ -308,7 +320,9 @@ base::Result<LedgerFinding> Barrier::find_ledger(storage::Reader& reader, const 
     finding.dated = epoch->dated;
   }
   auto loading = std::make_shared<Ledger>(keyring.derive(kLedgerPurpose));
-  base::Result<void> loaded = loading->load(reader, keyring, store_.health().keys);
+  base::Result<uint64_t> rows = reader.rows();
+  if (!rows) return base::forward(rows);
+  base::Result<void> loaded = loading->load(reader, keyring, *rows);
   if (!loaded && loaded.error().kind() == ErrorKind::kNotFound) {
     if (finding.dated) return bad("the ledger was taken away");
     finding.state = LedgerFinding::State::kNone;

@@ -117,9 +117,14 @@ LedgerStatus Ledger::status() const {
           .missing = missing_.load(std::memory_order_relaxed)};
 }
 
-void Ledger::count_rows(uint64_t rows) {
-  const auto right = static_cast<int64_t>(table_.size() + ring_size(ring_bits_));
-  missing_.store(right - static_cast<int64_t>(rows), std::memory_order_relaxed);
+std::optional<uint64_t> Ledger::rows_expected() const {
+  if (ring_due_) return std::nullopt;  // not written yet
+  return table_.size() + ring_size(ring_bits_);
+}
+
+void Ledger::rows_counted(uint64_t expected, uint64_t counted) {
+  missing_.store(static_cast<int64_t>(expected) - static_cast<int64_t>(counted),
+                 std::memory_order_relaxed);
 }
 
 // --- from the store ---
@@ -155,7 +160,7 @@ Result<void> Ledger::load(storage::Reader& reader, const Keyring& keyring, uint6
   }
   if (auto applied = apply_loaded(loading, reader.revision()); !applied) return applied;
   history_from_ = revision_;
-  count_rows(rows);
+  rows_counted(*rows_expected(), rows);
   return {};
 }
 
@@ -313,7 +318,7 @@ Result<std::vector<storage::Put>> Ledger::begin(const storage::CommitWitness::Gr
     std::string key = ledger_row_key(number & (ring - 1));
     auto value = keyring.encrypt_ledger(key, row.dump(), random);
     if (!value) {
-      end(false, 0);
+      end(false);
       return base::forward(value);
     }
     puts.push_back({.key = std::move(key), .value = std::move(*value)});
@@ -321,7 +326,7 @@ Result<std::vector<storage::Put>> Ledger::begin(const storage::CommitWitness::Gr
   return puts;
 }
 
-void Ledger::end(bool committed, uint64_t rows) {
+void Ledger::end(bool committed) {
   if (committed) {
     // Without the lock: who finds a row between the two states sees it among the pending.
     size_t done = 0;
@@ -337,7 +342,6 @@ void Ledger::end(bool committed, uint64_t rows) {
     number_ = next_number_;
     revision_ = pending_->after;
     ring_due_ = false;
-    count_rows(rows);
   }
   const std::lock_guard lock(mutex_);
   if (committed) {

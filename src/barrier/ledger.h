@@ -78,7 +78,9 @@ class Ledger {
   // As CommitWitness says.
   base::Result<std::vector<storage::Put>> begin(const storage::CommitWitness::Group& group,
                                                 const Keyring& keyring, base::Random& random);
-  void end(bool committed, uint64_t rows);
+  void end(bool committed);
+  std::optional<uint64_t> rows_expected() const;
+  void rows_counted(uint64_t expected, uint64_t counted);
 
  private:
   static constexpr RowDate kAbsent = 0xFFFFFFFF;  // no date: those have 24 bits
@@ -101,7 +103,6 @@ class Ledger {
   LedgerRow make_row(uint64_t number, unsigned bits) const;
   base::Result<void> load_row(const LedgerRow& row, uint64_t place, Loading& loading);
   base::Result<void> apply_loaded(Loading& loading, storage::Revision newest);
-  void count_rows(uint64_t rows);
 
   const crypto::SipHash mark_hash_, date_hash_;
   LedgerTable table_;

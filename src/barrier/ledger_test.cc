@@ -286,13 +286,14 @@ class RingReader final : public storage::Reader {
   base::Result<std::vector<std::string>> scan(std::string_view, std::string_view, size_t) override {
     return std::vector<std::string>{rows_.begin()->first};
   }
+  base::Result<uint64_t> rows() override { return rows_.size(); }
   void commit(Ledger& ledger, const storage::Batch& batch, const Keyring& keyring,
               base::Random& random) {
     auto puts = ledger.begin({revision_, revision_ + 1, {&batch}}, keyring, random);
     ASSERT_TRUE(puts.has_value());
     for (storage::Put& put : *puts) rows_[put.key] = std::move(put.value);
     revision_ += 1;
-    ledger.end(true, 0);
+    ledger.end(true);
   }
 
   std::map<std::string, std::string, std::less<>> rows_;

@@ -78,8 +78,9 @@ void LmdbStore::flush_loop() {
 }
 
 Result<void> LmdbStore::flush(const Flushing& flushing) {
+  uint64_t rows = 0;
   for (;;) {
-    const int code = try_flush(flushing);
+    const int code = try_flush(flushing, rows);
     if (code == 0) break;
     if (code != MDB_MAP_FULL) return write_failure(code);
     if (auto grown = grow_map(); !grown) return grown;
@@ -93,12 +94,24 @@ Result<void> LmdbStore::flush(const Flushing& flushing) {
     }
   }
   if (recovered) log_.info("storage", "the store can be written again");
+  tell_rows(flushing, rows);
   return {};
 }
 
+void LmdbStore::tell_rows(const Flushing& flushing, uint64_t rows) {
+  {
+    const std::lock_guard lock(health_mutex_);
+    health_.keys = rows;
+  }
+  if (!flushing.rows_expected) return;
+  const std::lock_guard lock(witness_mutex_);
+  if (witness_ != nullptr) witness_->rows_counted(*flushing.rows_expected, rows);
+}
+
 // One transaction with the newest of all rows of the table, in the order of keys, so that those of
-// one page come together; 0, or the code of LMDB or errno that undid it all.
-int LmdbStore::try_flush(const Flushing& flushing) {
+// one page come together; 0, or the code of LMDB or errno that undid it all. `rows`: of the file
+// then.
+int LmdbStore::try_flush(const Flushing& flushing, uint64_t& rows) {
   MDB_txn* begun = nullptr;
   if (int code = mdb_txn_begin(env_.get(), nullptr, 0, &begun); code != 0) return code;
   TxnPtr txn(begun);
@@ -127,6 +140,7 @@ int LmdbStore::try_flush(const Flushing& flushing) {
   MDB_stat stat{};
   if (int code = mdb_stat(txn.get(), databases_.rows, &stat); code != 0) return code;
   if (int code = mdb_txn_commit(txn.release()); code != 0) return code;
+  rows = stat.ms_entries;
   MDB_envinfo info{};
   mdb_env_info(env_.get(), &info);
   const std::lock_guard lock(health_mutex_);

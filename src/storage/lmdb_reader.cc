@@ -159,9 +159,7 @@ class LmdbStore::LmdbReader final : public Reader {
     REKEY_CHECK(active_);
     if (key.empty()) return base::fail(ErrorKind::kInvalid, "a storage key is empty");
     if (key.size() > kEmbeddedLimits.key_bytes_max) return std::nullopt;
-    for (const auto& table : tables_->newest_first) {
-      const RowTable::Version* version = table->find(key, revision_);
-      if (version == nullptr) continue;
+    if (const RowTable::Version* version = newest(key)) {
       if (version->erased) return std::nullopt;
       return Item{version->value, version->revision};
     }
@@ -190,7 +188,36 @@ class LmdbStore::LmdbReader final : public Reader {
     return scan_keys(layered, prefix, after, limit);
   }
 
+  // LMDB knows how many it has; of what only the tables know each row is looked up.
+  Result<uint64_t> rows() override {
+    REKEY_CHECK(active_);
+    MDB_stat stat{};
+    if (int code = mdb_stat(txn_.get(), store_.databases_.rows, &stat); code != 0) {
+      return fail_lmdb(code, "the store can't be read");
+    }
+    uint64_t count = stat.ms_entries;
+    for (const auto& table : tables_->newest_first) {
+      RowTable::Cursor cursor(*table);
+      for (bool more = cursor.seek(""); more; more = cursor.next()) {
+        const RowTable::Version* version = cursor.version(revision_);
+        if (version == nullptr || newest(cursor.key()) != version) continue;
+        MDB_val name = to_val(cursor.key()), row{};
+        const bool was = mdb_get(txn_.get(), store_.databases_.rows, &name, &row) == 0;
+        count += static_cast<uint64_t>(!version->erased) - static_cast<uint64_t>(was);
+      }
+    }
+    return count;
+  }
+
  private:
+  // What the tables know of this key, as far as the snapshot goes; null if none of them does.
+  const RowTable::Version* newest(std::string_view key) const {
+    for (const auto& table : tables_->newest_first) {
+      if (const RowTable::Version* version = table->find(key, revision_)) return version;
+    }
+    return nullptr;
+  }
+
   Result<void> begin_snapshot() {
     int code = begin(store_.env_.get());
     if (code == MDB_PANIC) code = begin_standby();

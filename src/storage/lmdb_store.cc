@@ -136,21 +136,22 @@ Result<void> LmdbStore::start() {
   }
   committed_ = flushed_ = *revision;
   if (auto replayed = replay(*revision); !replayed) return replayed;
-  keys_ = count_keys(txn.get(), stat.ms_entries);
   txn.reset();  // or the map couldn't grow
-  health_.keys = keys_;
   health_.bytes_used = (info.me_last_pgno + 1) * stat.ms_psize;
   health_.bytes_max = info.me_mapsize;
   {
     const std::lock_guard lock(flush_mutex_);
     if (!filling_->empty()) {
-      flushing_ = Flushing{std::exchange(filling_, std::make_shared<RowTable>()), committed_};
+      flushing_ = Flushing{std::exchange(filling_, std::make_shared<RowTable>()), committed_, {}};
     }
     publish_tables();
   }
   auto reader = open_reader();
   if (!reader) return base::forward(reader);
   present_ = std::move(*reader);
+  auto rows = present_->rows();
+  if (!rows) return base::forward(rows);
+  health_.keys = *rows;
   present_->release();
   flusher_ = std::thread([this] { flush_loop(); });
   writer_ = std::thread([this] { write_loop(); });
@@ -198,18 +199,6 @@ Result<void> LmdbStore::replay(Revision stored) {
       "storage", "writes that a crash left in the redo files are moved into the store",
       {{"groups", std::to_string(groups.size())}, {"revision", std::to_string(committed_.load())}});
   return {};
-}
-
-// Of LMDB's rows and those of the first table together.
-uint64_t LmdbStore::count_keys(MDB_txn* txn, uint64_t stored) const {
-  RowTable::Cursor cursor(*filling_);
-  for (bool more = cursor.seek(""); more; more = cursor.next()) {
-    MDB_val name = to_val(cursor.key()), row{};
-    const bool was = mdb_get(txn, databases_.rows, &name, &row) == 0;
-    const bool is = !cursor.version(committed_)->erased;
-    stored += static_cast<uint64_t>(is) - static_cast<uint64_t>(was);
-  }
-  return stored;
 }
 
 LmdbStore::~LmdbStore() { close(); }

@@ -124,22 +124,21 @@ class LmdbStore final : public Store {
   struct Tables {
     std::vector<std::shared_ptr<const RowTable>> newest_first;
   };
-  // What a turn has decided on so far: rows by key, and what the store's row count will be.
+  // What a turn has decided on so far.
   struct Plan {
-    std::unordered_map<std::string_view, Revision> present;  // 0: absent
+    std::unordered_map<std::string_view, Revision> present;  // of what it knows; 0: absent
     std::vector<RedoRow> rows;
     Revision revision = 0;
-    uint64_t keys = 0;
   };
   // A table on its way into the LMDB file.
   struct Flushing {
     std::shared_ptr<const RowTable> table;
-    Revision revision = 0;  // of the store when it was full
+    Revision revision = 0;                  // of the store when it was full
+    std::optional<uint64_t> rows_expected;  // in it then, by what the witness saw
   };
 
   Result<void> start();
   Result<void> replay(Revision stored);
-  uint64_t count_keys(MDB_txn* txn, uint64_t stored) const;
   Result<MDB_env*> standby_env();
 
   // On the writer thread.
@@ -149,6 +148,7 @@ class LmdbStore final : public Store {
   Result<void> write_turn(Turn& turn);
   Result<void> make_room();
   Result<void> start_flush();
+  std::optional<uint64_t> rows_expected();
   void flush_if_idle();
   void plan_batch(Queued& queued, Plan& plan);
   Result<Revision> present_revision(Plan& plan, std::string_view key);
@@ -168,7 +168,8 @@ class LmdbStore final : public Store {
   // On the flush thread.
   void flush_loop();
   Result<void> flush(const Flushing& flushing);
-  int try_flush(const Flushing& flushing);
+  int try_flush(const Flushing& flushing, uint64_t& rows);
+  void tell_rows(const Flushing& flushing, uint64_t rows);
   Result<void> grow_map();
   std::unexpected<Error> write_failure(int code);
   // Writes down that the disk is full, or else that the store is broken, and whether that is a
@@ -190,7 +191,7 @@ class LmdbStore final : public Store {
   std::atomic<Revision> committed_ = 0;  // the newest that is durable
   base::Snapshot<Tables> tables_;
 
-  std::mutex witness_mutex_;  // held while a group is made and committed
+  std::mutex witness_mutex_;  // held while a group is made and committed, and what it wrote counted
   CommitWitness* witness_ = nullptr;
 
   // The writer thread's.
@@ -200,7 +201,6 @@ class LmdbStore final : public Store {
   std::optional<size_t> filling_redo_;  // none: both hold what isn't in the LMDB file yet
   RedoGroupMaker group_;
   std::unique_ptr<Reader> present_;
-  uint64_t keys_ = 0;
 
   std::mutex flush_mutex_;
   std::condition_variable flush_work_, flush_done_;

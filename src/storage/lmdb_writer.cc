@@ -107,7 +107,7 @@ Result<void> LmdbStore::write_turn(Turn& turn) {
   if (auto room = make_room(); !room) return room;
   if (auto refreshed = present_->refresh(); !refreshed) return refreshed;
   const std::lock_guard lock(witness_mutex_);
-  Plan plan{.revision = committed_, .keys = keys_};
+  Plan plan{.revision = committed_};
   for (Queued& queued : turn) plan_batch(queued, plan);
   const size_t batches = plan.revision - committed_;
   Result<std::vector<Put>> beside;
@@ -121,7 +121,7 @@ Result<void> LmdbStore::write_turn(Turn& turn) {
   if (!beside) return base::forward(beside);
   if (batches == 0) return {};
   auto committed = commit_plan(plan, batches);
-  if (witness_ != nullptr) witness_->after_commit(committed.has_value(), keys_);
+  if (witness_ != nullptr) witness_->after_commit(committed.has_value());
   return committed;
 }
 
@@ -175,9 +175,6 @@ void LmdbStore::plan_batch(Queued& queued, Plan& plan) {
 }
 
 void LmdbStore::plan_row(Plan& plan, const RedoRow& row) {
-  const auto before = present_revision(plan, row.key);
-  const bool was = !before || *before != 0;  // a damaged row is one, too
-  plan.keys += static_cast<uint64_t>(!row.erased) - static_cast<uint64_t>(was);
   plan.present[row.key] = row.erased ? 0 : row.revision;
   plan.rows.push_back(row);
 }
@@ -198,7 +195,6 @@ Result<void> LmdbStore::commit_plan(const Plan& plan, size_t batches) {
       filling_->put(row.key, row.value, row.revision);
     }
   }
-  keys_ = plan.keys;
   committed_.store(plan.revision, std::memory_order_release);
 
   bool recovered = false;
@@ -206,7 +202,6 @@ Result<void> LmdbStore::commit_plan(const Plan& plan, size_t batches) {
     const std::lock_guard lock(health_mutex_);
     if (!health_.permanent) recovered = !std::exchange(health_.writable, true);
     if (!health_.permanent && !flush_fails_) health_.reason.clear();
-    health_.keys = keys_;
     health_.batches_per_sync.add(batches);
     health_.sync_ns.add(took.count());
   }
@@ -222,6 +217,7 @@ Result<void> LmdbStore::make_room() {
 
 // Hands the table to the flush thread, as soon as that has done with the one before.
 Result<void> LmdbStore::start_flush() {
+  const std::optional<uint64_t> expected = rows_expected();
   std::unique_lock lock(flush_mutex_);
   if (flushing_) {
     flush_now_ = true;
@@ -247,12 +243,17 @@ Result<void> LmdbStore::start_flush() {
     filling_redo_ = 0;
   }
   if (filling_->empty()) return {};
-  flushing_ = Flushing{std::exchange(filling_, std::make_shared<RowTable>()), committed_};
+  flushing_ = Flushing{std::exchange(filling_, std::make_shared<RowTable>()), committed_, expected};
   filling_redo_ = 1 - *filling_redo_;
   redo_[*filling_redo_].rewind();
   publish_tables();
   flush_work_.notify_one();
   return {};
+}
+
+std::optional<uint64_t> LmdbStore::rows_expected() {
+  const std::lock_guard lock(witness_mutex_);
+  return witness_ == nullptr ? std::nullopt : witness_->rows_expected();
 }
 
 void LmdbStore::flush_if_idle() {

@@ -150,6 +150,11 @@ class MemoryStore::MemoryReader final : public Reader {
     return scan_keys(cursor, prefix, after, limit);
   }
 
+  Result<uint64_t> rows() override {
+    REKEY_CHECK(snapshot_);
+    return snapshot_->keys;
+  }
+
  private:
   const MemoryStore& store_;
   SnapshotPtr snapshot_;
@@ -268,7 +273,10 @@ Result<Revision> MemoryStore::apply(Batch& batch) {
     health_.commits += 1;
     health_.batches_per_sync.add(1);
   }
-  if (witness_ != nullptr) witness_->after_commit(true, rows);
+  if (witness_ != nullptr) {
+    witness_->after_commit(true);
+    if (const auto expected = witness_->rows_expected()) witness_->rows_counted(*expected, rows);
+  }
   hub_.notify(revision, batch);
   return revision;
 }

@@ -1,5 +1,6 @@
 #include "storage/row_table.h"
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -10,6 +11,8 @@ namespace {
 size_t bucket_of(std::string_view key, size_t buckets) {
   return std::hash<std::string_view>()(key) % buckets;
 }
+
+constexpr auto by_key = [](const auto* row) { return row->key; };
 
 }  // namespace
 
@@ -35,32 +38,62 @@ void RowTable::add(std::string_view key, std::string_view value, Revision revisi
   }
 }
 
-RowTable::Row* RowTable::insert(std::string_view key, std::atomic<Row*>& bucket,
-                                const Version* version) {
+void RowTable::insert(std::string_view key, std::atomic<Row*>& bucket, const Version* version) {
   Row* row = std::construct_at(static_cast<Row*>(take(sizeof(Row))));
-  row->key = keep(key);
+  row->key = keep(key);  // right behind it: comparing touches both
   row->newest.store(version, std::memory_order_relaxed);
   row->beside = bucket.load(std::memory_order_relaxed);
-  const int levels = draw_level();
-  row->next = static_cast<std::atomic<Row*>*>(take(sizeof(std::atomic<Row*>) * levels));
-  std::array<std::atomic<Row*>*, kLevels> before{};
-  std::atomic<Row*>* links = first_.data();
-  for (int level = kLevels - 1; level >= 0; --level) {
-    for (;;) {
-      Row* next = links[level].load(std::memory_order_relaxed);
-      if (next == nullptr || next->key >= key) break;
-      links = next->next;
-    }
-    before[level] = links;
-  }
-  for (int level = 0; level < levels; ++level) {
-    std::construct_at(&row->next[level], before[level][level].load(std::memory_order_relaxed));
-  }
-  for (int level = 0; level < levels; ++level) {
-    before[level][level].store(row, std::memory_order_release);
-  }
   bucket.store(row, std::memory_order_release);
-  return row;
+  if (recent_ == nullptr || recent_->count.load(std::memory_order_relaxed) == kRecentRows) {
+    sort_recent();
+  }
+  const size_t count = recent_->count.load(std::memory_order_relaxed);
+  recent_->rows[count] = row;
+  recent_->count.store(count + 1, std::memory_order_release);
+}
+
+// Makes a run of the recent rows, joined with those before it that are about as short, and an order
+// with new recent ones. Who has the old order goes on with it.
+void RowTable::sort_recent() {
+  const Order* const old = order_.load(std::memory_order_relaxed);
+  std::vector<Run> runs;
+  if (old != nullptr) {
+    runs.assign(old->runs.begin(), old->runs.end());
+    const std::span<const Row*> sorted = take_span<const Row*>(kRecentRows);
+    std::ranges::copy(recent_->rows, sorted.begin());
+    std::ranges::sort(sorted, {}, by_key);
+    runs.emplace_back(sorted);
+  }
+  while (runs.size() >= kRunsJoined) {
+    const auto alike = std::span(runs).last(kRunsJoined);
+    if (alike.front().size() != alike.back().size()) break;
+    const size_t total = kRunsJoined * alike.back().size();
+    const std::span<const Row*> joined = take_span<const Row*>(total);
+    std::vector<const Row*> scratch(total);
+    join(alike, joined, scratch);
+    runs.resize(runs.size() - kRunsJoined);
+    runs.emplace_back(joined);
+  }
+  const std::span<Run> kept = take_span<Run>(runs.size());
+  std::ranges::copy(runs, kept.begin());
+  recent_ = std::construct_at(static_cast<Recent*>(take(sizeof(Recent))));
+  order_.store(std::construct_at(static_cast<Order*>(take(sizeof(Order))), kept, recent_),
+               std::memory_order_release);
+}
+
+void RowTable::join(std::span<const Run> runs, std::span<const Row*> out,
+                    std::span<const Row*> scratch) {
+  if (runs.size() == 1) {
+    std::ranges::copy(runs.front(), out.begin());
+    return;
+  }
+  const auto left = runs.first(runs.size() / 2), right = runs.subspan(left.size());
+  size_t middle = 0;
+  for (const Run& run : left) middle += run.size();
+  join(left, scratch.first(middle), out.first(middle));
+  join(right, scratch.subspan(middle), out.subspan(middle));
+  std::ranges::merge(scratch.first(middle), scratch.subspan(middle), out.begin(), {}, by_key,
+                     by_key);
 }
 
 const RowTable::Version* RowTable::newest_of(const Row& row, Revision at_most) {
@@ -75,35 +108,58 @@ const RowTable::Version* RowTable::find(std::string_view key, Revision at_most) 
   return row == nullptr ? nullptr : newest_of(*row, at_most);
 }
 
-const RowTable::Row* RowTable::lower_bound(std::string_view key) const {
-  const std::atomic<Row*>* links = first_.data();
-  const Row* found = nullptr;
-  for (int level = kLevels - 1; level >= 0; --level) {
-    for (;;) {
-      found = links[level].load(std::memory_order_acquire);
-      if (found == nullptr || found->key >= key) break;
-      links = found->next;
-    }
+RowTable::Cursor::Cursor(const RowTable& table) {
+  const Order* const order = table.order_.load(std::memory_order_acquire);
+  if (order == nullptr) return;
+  const Run recent =
+      std::span(order->recent->rows).first(order->recent->count.load(std::memory_order_acquire));
+  all_.reserve(order->runs.size() + recent.size());
+  all_.assign(order->runs.begin(), order->runs.end());
+  for (size_t i = 0; i < recent.size(); ++i) all_.push_back(recent.subspan(i, 1));
+}
+
+namespace {
+// For a heap with the least key at its top.
+constexpr auto later = [](const auto& a, const auto& b) { return a.front()->key > b.front()->key; };
+}  // namespace
+
+// Of the first run, which was taken out of the heap, what is >= key goes back into it.
+void RowTable::Cursor::move_first(std::string_view key) {
+  Run& run = left_.back();
+  run = run.subspan(std::ranges::lower_bound(run, key, {}, by_key) - run.begin());
+  if (run.empty()) {
+    left_.pop_back();
+  } else {
+    std::ranges::push_heap(left_, later);
   }
-  return found;
 }
 
 bool RowTable::Cursor::seek(std::string_view key) {
-  row_ = table_->lower_bound(key);
-  return row_ != nullptr;
+  if (left_.empty() || key < row().key) {  // may be back
+    left_.clear();
+    for (const Run& run : all_) {
+      left_.push_back(run);
+      move_first(key);
+    }
+    return valid();
+  }
+  while (valid() && row().key < key) {
+    std::ranges::pop_heap(left_, later);
+    move_first(key);
+  }
+  return valid();
 }
 
 bool RowTable::Cursor::next() {
-  row_ = row_->next[0].load(std::memory_order_acquire);
-  return row_ != nullptr;
-}
-
-int RowTable::draw_level() {
-  levels_drawn_ ^= levels_drawn_ << 13, levels_drawn_ ^= levels_drawn_ >> 7;
-  levels_drawn_ ^= levels_drawn_ << 17;
-  int levels = 1;
-  for (uint64_t bits = levels_drawn_; levels < kLevels && bits % 4 == 0; bits /= 4) ++levels;
-  return levels;
+  std::ranges::pop_heap(left_, later);
+  Run& run = left_.back();
+  run = run.subspan(1);
+  if (run.empty()) {
+    left_.pop_back();
+  } else {
+    std::ranges::push_heap(left_, later);
+  }
+  return valid();
 }
 
 // Aligned for anything that is kept here.
@@ -123,6 +179,13 @@ void* RowTable::take(size_t bytes) {
   free_ += bytes, free_bytes_ -= bytes;
   bytes_.fetch_add(bytes, std::memory_order_relaxed);
   return taken;
+}
+
+template <class T>
+std::span<T> RowTable::take_span(size_t count) {
+  T* const first = static_cast<T*>(take(count * sizeof(T)));
+  std::uninitialized_value_construct_n(first, count);
+  return {first, count};
 }
 
 std::string_view RowTable::keep(std::string_view bytes) {

@@ -1,5 +1,9 @@
-// RowTable: rows that are committed, but not in the LMDB file yet; sorted, with their older
-// versions, so that a reader at any revision finds what stood there then.
+// RowTable: rows that are committed, but not in the LMDB file yet, with their older versions, so
+// that a reader at any revision finds what stood there then.
+//
+// A key is found by its hash. The order of keys is kept in runs: each row that is new goes into the
+// last, short and unsorted one; when that is full it is sorted and joined with others of its size.
+// So a row costs a few comparisons when it comes, and who lists looks into a handful of runs.
 //
 // Threads: one writes; any number read meanwhile, without locks. Nothing is ever taken out: the
 // whole table goes at once, when the last who holds it lets go. What it returns lives as long.
@@ -8,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -44,42 +49,61 @@ class RowTable {
   struct Row {
     std::string_view key;
     std::atomic<const Version*> newest = nullptr;
-    Row* beside = nullptr;              // in the same bucket; constant
-    std::atomic<Row*>* next = nullptr;  // one for each level that it is on
+    Row* beside = nullptr;  // in the same bucket; constant
   };
-  static constexpr int kLevels = 10;  // each has a quarter of the rows of the one below
+  using Run = std::span<const Row* const>;  // by key
+
   static constexpr size_t kBuckets = 8'192;
   static constexpr size_t kBlockBytes = 64u << 10;  // of memory taken at once
+  static constexpr size_t kRecentRows = 64;         // unsorted at most
+  static constexpr size_t kRunsJoined = 4;          // of about one size
+
+  struct Recent {
+    std::array<const Row*, kRecentRows> rows;
+    std::atomic<size_t> count = 0;
+  };
+  // All rows: those of the runs, longest first, and the recent ones. Once made only `recent` grows.
+  struct Order {
+    std::span<const Run> runs;
+    Recent* recent = nullptr;
+  };
 
  public:
-  // In byte order over keys, those included of which no version is old enough.
+  // In byte order over keys, those included of which no version is old enough; of rows that come
+  // while it is in use it may miss some.
   class Cursor {
    public:
-    explicit Cursor(const RowTable& table) : table_(&table) {}
+    explicit Cursor(const RowTable& table);
     bool seek(std::string_view key);  // to the first >= key
     bool next();
-    bool valid() const { return row_ != nullptr; }
-    std::string_view key() const { return row_->key; }
-    const Version* version(Revision at_most) const { return newest_of(*row_, at_most); }
+    bool valid() const { return !left_.empty(); }
+    std::string_view key() const { return row().key; }
+    const Version* version(Revision at_most) const { return newest_of(row(), at_most); }
 
    private:
-    const RowTable* table_;
-    const Row* row_ = nullptr;
+    const Row& row() const { return *left_.front().front(); }
+    void move_first(std::string_view key);
+
+    std::vector<Run> all_;   // the recent rows are one run each
+    std::vector<Run> left_;  // what of them is still to come: a heap, the least key first
   };
 
  private:
   void add(std::string_view key, std::string_view value, Revision revision, bool erased);
-  Row* insert(std::string_view key, std::atomic<Row*>& bucket, const Version* version);
+  void insert(std::string_view key, std::atomic<Row*>& bucket, const Version* version);
+  void sort_recent();
+  static void join(std::span<const Run> runs, std::span<const Row*> out,
+                   std::span<const Row*> scratch);
   static const Version* newest_of(const Row& row, Revision at_most);
-  const Row* lower_bound(std::string_view key) const;
-  int draw_level();
   void* take(size_t bytes);
+  template <class T>
+  std::span<T> take_span(size_t count);
   std::string_view keep(std::string_view bytes);
 
-  std::array<std::atomic<Row*>, kLevels> first_{};
+  std::atomic<const Order*> order_ = nullptr;
+  Recent* recent_ = nullptr;  // the newest order's
   std::unique_ptr<std::array<std::atomic<Row*>, kBuckets>> buckets_;
   std::atomic<size_t> bytes_ = 0;
-  uint64_t levels_drawn_ = 0x9e3779b97f4a7c15;
   std::vector<std::unique_ptr<char[]>> blocks_;
   char* free_ = nullptr;
   size_t free_bytes_ = 0;

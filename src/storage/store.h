@@ -90,9 +90,9 @@ struct Histogram {
 
 struct Health {
   bool writable = true;
-  bool permanent = false;  // not writable until the process has been restarted
-  std::string reason;      // for the operator; empty while writable
-  uint64_t keys = 0;
+  bool permanent = false;      // not writable until the process has been restarted
+  std::string reason;          // for the operator; empty while writable
+  uint64_t keys = 0;           // as they were last counted: of LMDB, when its file was last written
   uint64_t bytes_used = 0;     // on disk, pages that wait for reuse included
   uint64_t bytes_max = 0;      // present bound of bytes_used, grown when needed; 0: none
   uint64_t commits = 0;        // batches committed since the start
@@ -134,6 +134,10 @@ class Reader {
   virtual Result<std::vector<std::string>> list(std::string_view prefix, std::string_view after,
                                                 size_t limit) = 0;
 
+  // How many rows there are in this snapshot. For start-up and tests: it may look at all that were
+  // written lately.
+  virtual Result<uint64_t> rows() = 0;
+
   // Whole keys that start with `prefix` (any bytes) and are > `after` (a whole key, or ""), in byte
   // order, at most `limit`. For clean-up, indexes, verification.
   virtual Result<std::vector<std::string>> scan(std::string_view prefix, std::string_view after,
@@ -163,9 +167,15 @@ class CommitWitness {
   virtual Result<std::vector<Put>> before_commit(const Group& group) = 0;
 
   // Once after each before_commit() that succeeded, before anyone else is told: whether the group
-  // is there, and how many rows the store has then. A group whose outcome is unknown counts as not
-  // committed: no reader of this process sees it.
-  virtual void after_commit(bool committed, uint64_t rows) = 0;
+  // is there. A group whose outcome is unknown counts as not committed: no reader of this process
+  // sees it.
+  virtual void after_commit(bool committed) = 0;
+
+  // How many rows the store has now, by what the witness saw; nothing if it doesn't know. Asked on
+  // the thread that writes, between groups. Some time later the store may say, on any thread, how
+  // many it really had: as often as it gets to know that without looking at rows.
+  virtual std::optional<uint64_t> rows_expected() = 0;
+  virtual void rows_counted(uint64_t expected, uint64_t counted) = 0;
 };
 
 class Store {

@@ -39,6 +39,7 @@ class FaultStore::FaultReader final : public Reader {
                                         size_t limit) override {
     return below_->scan(prefix, after, limit);
   }
+  Result<uint64_t> rows() override { return below_->rows(); }
 
  private:
   Result<std::optional<Item>> damaged(std::string_view key, const Damage& damage, Item item) {

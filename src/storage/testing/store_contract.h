@@ -39,6 +39,7 @@ class StoreContract : public testing::TestWithParam<StoreKind> {
   Revision erase(std::string key);
   // "value@revision", or "absent": through a fresh Reader.
   std::string row(std::string_view key);
+  uint64_t rows();                 // through a fresh Reader
   ErrorKind refused(Batch batch);  // kInternal with a failed test if it was committed
 
  private:
