@@ -10,6 +10,7 @@ namespace rekey::barrier {
 namespace {
 
 constexpr size_t kPageNames = 1000;  // how much of a long listing is asked of the store at a time
+constexpr size_t kPeekedBytesMax = 1'024;  // of a plaintext that is kept in case it is read again
 
 bool starts_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
@@ -63,6 +64,10 @@ base::Result<std::optional<std::string>> Txn::peek(std::string_view key) {
 
 base::Result<std::optional<std::string>> Txn::read(std::string_view key, bool as_condition) {
   if (const auto write = writes_.find(key); write != writes_.end()) return write->second;
+  if (as_condition && peeked_ && peeked_->key == key && peeked_->snapshot == reader_.revision()) {
+    conditions_.try_emplace(std::string(key), peeked_->revision);
+    return std::optional<std::string>(peeked_->plaintext);
+  }
   const auto note_condition = [&](const std::optional<storage::Item>& item) {
     // The first revision counts. If the reader was moved on in between and the row has changed,
     // the commit has to fail, because an earlier decision rests on the old value.
@@ -74,7 +79,17 @@ base::Result<std::optional<std::string>> Txn::read(std::string_view key, bool as
   if (!item->has_value()) return std::nullopt;
   base::Result<std::string> plaintext = keyring_.decrypt(key, (*item)->value);
   if (!plaintext) return base::forward(plaintext);
+  if (!as_condition && plaintext->size() <= kPeekedBytesMax) {
+    peeked_ = Peeked{std::string(key), *plaintext, (*item)->revision, reader_.revision()};
+  }
   return std::optional<std::string>(std::move(*plaintext));
+}
+
+base::Result<storage::Revision> Txn::hold(std::string_view key) {
+  REKEY_CHECK(writes_.find(key) == writes_.end());
+  base::Result<storage::Revision> revision = row_revision(reader_, keyring_, key);
+  if (revision) conditions_.try_emplace(std::string(key), *revision);
+  return revision;
 }
 
 base::Result<std::optional<storage::Revision>> Txn::revision(std::string_view key) {
@@ -203,6 +218,7 @@ base::Result<storage::Batch> Txn::take_batch() {
   }
   writes_.clear();
   conditions_.clear();
+  peeked_.reset();
   return batch;
 }
 

@@ -38,6 +38,9 @@ class Txn {
   // older value put back or the row taken away.
   base::Result<std::optional<std::string>> get(std::string_view key);
   base::Result<std::optional<std::string>> peek(std::string_view key);
+  // The revision of the row as get() would find it, without its value; 0 where there is none. A
+  // condition of the batch as with get(). Not for a key that was written here.
+  base::Result<storage::Revision> hold(std::string_view key);
   // The revision of the row in this snapshot, without reading it: 0 where there is none, nothing
   // where it was written here. For who has decoded the row before; sets no condition.
   base::Result<std::optional<storage::Revision>> revision(std::string_view key);
@@ -61,6 +64,15 @@ class Txn {
   // A write: a value, or nothing for a deletion.
   using Writes = std::map<std::string, std::optional<std::string>, std::less<>>;
 
+  // The row that peek() read last: what a request looks at before it is allowed, it often reads
+  // again right after, to change it.
+  struct Peeked {
+    std::string key;
+    std::string plaintext;
+    storage::Revision revision = 0;
+    storage::Revision snapshot = 0;
+  };
+
   base::Result<std::optional<std::string>> read(std::string_view key, bool as_condition);
   // False for a name of the store of which the writes leave nothing.
   base::Result<bool> is_shown(std::string_view prefix, std::string_view name);
@@ -70,6 +82,7 @@ class Txn {
   const Keyring& keyring_;
   base::Random& random_;
   Writes writes_;
+  std::optional<Peeked> peeked_;
   std::map<std::string, uint64_t, std::less<>> conditions_;  // key to revision; 0 for "absent"
 };
 

@@ -103,6 +103,39 @@ TEST_F(TxnTest, WhatWasPeekedAtIsNoCondition) {
   EXPECT_TRUE(commit(slow).has_value());
 }
 
+TEST_F(TxnTest, WhatWasPeekedAtAndReadAgainIsACondition) {
+  for (const bool changed : {false, true}) {
+    write("a", "1");
+    Txn slow = begin();
+    EXPECT_EQ(**slow.peek("a"), "1");
+    EXPECT_EQ(**slow.get("a"), "1");
+    slow.put("b", "depends on a");
+    if (changed) write("a", "2");
+    EXPECT_EQ(commit(slow).has_value(), !changed);
+  }
+  // A reader that was moved on in between shows what is there by then.
+  Txn moved = begin();
+  EXPECT_EQ(**moved.peek("a"), "2");
+  write("a", "3");
+  ASSERT_TRUE(reader_->refresh().has_value());
+  EXPECT_EQ(**moved.get("a"), "3");
+  moved.put("a", "4");
+  EXPECT_EQ(**moved.get("a"), "4");
+  EXPECT_TRUE(commit(moved).has_value());
+}
+
+TEST_F(TxnTest, WhatIsHeldIsACondition) {
+  Txn absent = begin();
+  EXPECT_EQ(*absent.hold("a"), 0u);
+  absent.put("b", "x");
+  write("a", "1");
+  EXPECT_FALSE(commit(absent).has_value());
+  Txn there = begin();
+  EXPECT_EQ(*there.hold("a"), 1u);
+  there.put("b", "x");
+  EXPECT_TRUE(commit(there).has_value());
+}
+
 TEST_F(TxnTest, ARevisionTellsWhetherARowIsAsItWas) {
   EXPECT_EQ(*begin().revision("a"), std::optional<storage::Revision>(0));
   write("a", "1");

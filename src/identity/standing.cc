@@ -37,10 +37,15 @@ Result<std::shared_ptr<const Standing>> find_standing(barrier::Txn& txn, std::st
   }
   auto entity = decode_entity(**row);
   if (!entity) return forward(entity);
+  return standing_of(txn, std::move(*entity), rows);
+}
+
+Result<std::shared_ptr<const Standing>> standing_of(barrier::Txn& txn, Entity entity,
+                                                    std::vector<std::string>* rows) {
   auto standing = std::make_shared<Standing>();
-  std::set<std::string> policies(entity->policies.begin(), entity->policies.end());
+  std::set<std::string> policies(entity.policies.begin(), entity.policies.end());
   // Upwards from the entity: each group once, however many ways lead to it.
-  std::vector<std::string> open = entity->groups;
+  std::vector<std::string> open = entity.groups;
   std::set<std::string> seen(open.begin(), open.end());
   while (!open.empty()) {
     if (seen.size() > kGroupsResolvedMax) {
@@ -60,14 +65,14 @@ Result<std::shared_ptr<const Standing>> find_standing(barrier::Txn& txn, std::st
     standing->names.groups.push_back({group->id, group->name, as_map(group->metadata)});
   }
   standing->policies.assign(policies.begin(), policies.end());
-  standing->names.entity_id = entity->id;
-  standing->names.entity_name = entity->name;
-  standing->names.entity_metadata = as_map(entity->metadata);
-  for (const Alias& alias : entity->aliases) {
+  standing->names.entity_id = entity.id;
+  standing->names.entity_name = entity.name;
+  standing->names.entity_metadata = as_map(entity.metadata);
+  for (const Alias& alias : entity.aliases) {
     standing->names.aliases[alias.mount_accessor] = {alias.id, alias.name, as_map(alias.metadata),
                                                      as_map(alias.custom_metadata)};
   }
-  standing->entity = std::move(*entity);
+  standing->entity = std::move(entity);
   return standing;
 }
 

@@ -25,4 +25,8 @@ struct Standing {
 base::Result<std::shared_ptr<const Standing>> find_standing(barrier::Txn& txn, std::string_view id,
                                                             std::vector<std::string>* rows);
 
+// The same of an entity that was read, as it stands in the transaction.
+base::Result<std::shared_ptr<const Standing>> standing_of(barrier::Txn& txn, Entity entity,
+                                                          std::vector<std::string>* rows);
+
 }  // namespace rekey::identity

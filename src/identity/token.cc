@@ -11,9 +11,18 @@ namespace {
 
 using base::ErrorKind;
 using base::Json;
-using base::JsonObject;
 using logical::int_at;
 using logical::strings_at;
+
+constexpr size_t kUsualRowBytes = 768;
+
+void write_strings(base::JsonWriter& row, std::string_view name,
+                   const std::vector<std::string>& items) {
+  row.key(name);
+  row.begin_array();
+  for (const std::string& item : items) row.value(item);
+  row.end_array();
+}
 
 int64_t seconds_of(base::WallTime time) {
   return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
@@ -42,40 +51,42 @@ bool Token::expired(base::WallTime now) const {
 }
 
 std::string encode_token(const Token& token) {
-  JsonObject row;
-  row.set("id", token.id);
-  row.set("accessor", token.accessor);
-  row.set("policies", Json::strings(token.policies));
-  row.set("path", token.path);
-  row.set("mount", token.mount_accessor);
-  if (!token.meta.empty()) row.set("meta", logical::object_of(token.meta));
-  row.set("display_name", token.display_name);
-  if (!token.role.empty()) row.set("role", token.role);
-  if (!token.entity_id.empty()) row.set("entity_id", token.entity_id);
-  row.set("type", token.type == logical::TokenType::kBatch ? "batch" : "service");
-  row.set("num_uses", token.num_uses);
-  row.set("created", token.created_s);
-  row.set("creation_ttl", token.creation_ttl_s);
-  row.set("expires", token.expires_s);
-  row.set("explicit_max_ttl", token.explicit_max_ttl_s);
-  row.set("period", token.period_s);
-  row.set("last_renewal", token.last_renewal_s);
-  row.set("renewable", token.renewable);
-  row.set("orphan", token.orphan);
-  if (!token.bound_cidrs.empty()) row.set("bound_cidrs", Json::strings(token.bound_cidrs));
-  if (!token.ancestors.empty()) row.set("ancestors", Json::strings(token.ancestors));
-  if (!token.ancestor_paths.empty()) {
-    row.set("ancestor_paths", Json::strings(token.ancestor_paths));
-  }
-  if (!token.login_role.empty()) row.set("login_role", token.login_role);
-  if (!token.alias_id.empty()) row.set("alias_id", token.alias_id);
-  if (token.max_ttl_s != 0) row.set("max_ttl", token.max_ttl_s);
-  if (!token.internal.empty()) row.set("internal", token.internal);
-  row.set("issued_at", token.issued_at);
+  std::string out;
+  out.reserve(kUsualRowBytes);
+  base::JsonWriter row(out);
+  row.begin_object();
+  row.member("id", token.id);
+  row.member("accessor", token.accessor);
+  write_strings(row, "policies", token.policies);
+  row.member("path", token.path);
+  row.member("mount", token.mount_accessor);
+  if (!token.meta.empty()) row.member("meta", Json(logical::object_of(token.meta)));
+  row.member("display_name", token.display_name);
+  if (!token.role.empty()) row.member("role", token.role);
+  if (!token.entity_id.empty()) row.member("entity_id", token.entity_id);
+  row.member("type", token.type == logical::TokenType::kBatch ? "batch" : "service");
+  row.member("num_uses", token.num_uses);
+  row.member("created", token.created_s);
+  row.member("creation_ttl", token.creation_ttl_s);
+  row.member("expires", token.expires_s);
+  row.member("explicit_max_ttl", token.explicit_max_ttl_s);
+  row.member("period", token.period_s);
+  row.member("last_renewal", token.last_renewal_s);
+  row.member("renewable", token.renewable);
+  row.member("orphan", token.orphan);
+  if (!token.bound_cidrs.empty()) write_strings(row, "bound_cidrs", token.bound_cidrs);
+  if (!token.ancestors.empty()) write_strings(row, "ancestors", token.ancestors);
+  if (!token.ancestor_paths.empty()) write_strings(row, "ancestor_paths", token.ancestor_paths);
+  if (!token.login_role.empty()) row.member("login_role", token.login_role);
+  if (!token.alias_id.empty()) row.member("alias_id", token.alias_id);
+  if (token.max_ttl_s != 0) row.member("max_ttl", token.max_ttl_s);
+  if (!token.internal.empty()) row.member("internal", Json(token.internal));
+  row.member("issued_at", token.issued_at);
   if (token.type == logical::TokenType::kBatch && !token.hash.empty()) {
-    row.set("parent", base::hex_encode(token.hash));
+    row.member("parent", base::hex_encode(token.hash));
   }
-  return Json(std::move(row)).dump();
+  row.end_object();
+  return out;
 }
 
 base::Result<Token> decode_token(std::string_view text) {

@@ -1,5 +1,8 @@
 #include "identity/token_store.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/json.h"
@@ -22,14 +25,75 @@ constexpr std::string_view kJobPrefix = "token/job/";              // <scope>
 constexpr size_t kAccessorChars = 24;
 constexpr size_t kIdBytes = 16;
 
+// In the order of bytes, so that accessors are in the order of the hashes that they stand for.
+constexpr std::string_view kAccessorDigits = "0123456789abcdefghijklmnopqrstuv";
+constexpr size_t kAccessorHashBytes = kAccessorChars * 5 / 8;  // 15 of them
+constexpr size_t kHashHexChars = 2 * kTokenHashBytes;
+
+// The accessor of a token of which the text was drawn: the beginning of its hash, so that it needs
+// no row to be found by. It opens nothing: the hash is keyed and can't be turned back.
+std::string accessor_of(std::string_view hash) {
+  std::string accessor;
+  accessor.reserve(kAccessorChars);
+  uint64_t bits = 0;
+  for (size_t i = 0; i < kAccessorHashBytes; i++) {
+    bits = bits << 8 | static_cast<unsigned char>(hash[i]);
+    if (i % 5 != 4) continue;
+    for (int shift = 35; shift >= 0; shift -= 5) accessor += kAccessorDigits[bits >> shift & 31];
+    bits = 0;
+  }
+  return accessor;
+}
+
+// The beginning of the hashes, in hex, that such an accessor stands for. What isn't one gives
+// something that no accessor behind it comes before.
+std::string hash_prefix_of(std::string_view accessor) {
+  std::string prefix;
+  uint64_t bits = 0;
+  bool good = true;
+  for (size_t i = 0; i < kAccessorChars; i++) {
+    const size_t digit =
+        i < accessor.size() ? kAccessorDigits.find(accessor[i]) : std::string::npos;
+    good = good && digit != std::string::npos;
+    bits = bits << 5 | (good ? digit : 0);
+    if (i % 8 != 7) continue;
+    for (int shift = 32; shift >= 0; shift -= 8) prefix += static_cast<char>(bits >> shift);
+    bits = 0;
+  }
+  return base::hex_encode(prefix);
+}
+
+// Whether the token has its rows in the denser form: no row for its accessor, and the others in the
+// order in which tokens are made. All have but those that an earlier program made and those of
+// which the maker chose the text, who may choose it again.
+bool is_dense(const Token& token) {
+  return token.hash.size() == kTokenHashBytes && token.accessor == accessor_of(token.hash);
+}
+
+// By which its rows beside the first end.
+std::string row_name(const Token& token) {
+  if (!is_dense(token)) return base::hex_encode(token.hash);
+  std::string name;
+  base::append_u64(name, token.issued_at);
+  return base::hex_encode(name.append(token.hash));
+}
+
+// What read_token() wants, of a name that row_name() made; nothing if it is none.
+std::optional<std::string> hash_in(std::string_view name) {
+  if (name.size() < kHashHexChars) return std::nullopt;
+  auto hash = base::hex_decode(name.substr(name.size() - kHashHexChars));
+  if (!hash) return std::nullopt;
+  return std::move(*hash);
+}
+
 std::string accessor_key(std::string_view accessor) {
   return std::string(kAccessorPrefix) + std::string(accessor);
 }
 std::string child_prefix(std::string_view parent_id) {
   return std::string(kChildPrefix) + std::string(parent_id) + "/";
 }
-std::string child_key(std::string_view parent_id, std::string_view hash) {
-  return child_prefix(parent_id) + base::hex_encode(hash);
+std::string child_key(const Token& token) {
+  return child_prefix(token.ancestors[0]) + row_name(token);
 }
 // Sixteen hex digits keep the due order and stay readable.
 std::string due_key(int64_t expires_s, std::string_view hash) {
@@ -84,9 +148,9 @@ base::Result<bool> has_children(barrier::Txn& txn, std::string_view id) {
 
 base::Result<void> note_child(barrier::Txn& txn, std::string_view parent_id) {
   const std::string key = parent_key(parent_id);
-  auto noted = txn.peek(key);  // later children don't meet one another here
+  auto noted = txn.revision(key);  // later children don't meet one another here
   if (!noted) return forward(noted);
-  if (*noted) return {};
+  if (!*noted || **noted != 0) return {};
   auto absent = txn.get(key);
   if (!absent) return forward(absent);
   txn.put(key, "");
@@ -96,6 +160,7 @@ base::Result<void> note_child(barrier::Txn& txn, std::string_view parent_id) {
 // The token's rows and its cubbyhole's. A cubbyhole holds what one token put there; one that is
 // larger than a sweep leaves rows that nobody can reach any more.
 constexpr size_t kCubbyholeRowsMax = 1000;
+constexpr size_t kListPage = 10'000;  // names of token rows looked at at a time
 
 void erase_token_rows(barrier::Txn& txn, const Token& token) {
   const auto cubbyhole =
@@ -104,8 +169,8 @@ void erase_token_rows(barrier::Txn& txn, const Token& token) {
     for (const std::string& key : *cubbyhole) txn.erase(key);
   }
   txn.erase(token_row_key(token.hash));
-  txn.erase(accessor_key(token.accessor));
-  if (!token.ancestors.empty()) txn.erase(child_key(token.ancestors[0], token.hash));
+  if (!is_dense(token)) txn.erase(accessor_key(token.accessor));
+  if (!token.ancestors.empty()) txn.erase(child_key(token));
   if (token.expires_s != 0) {
     txn.erase(due_key(token.expires_s, token.hash));
     if (const std::string key = path_key(token); !key.empty()) txn.erase(key);
@@ -140,9 +205,7 @@ base::Result<void> end_token(barrier::Txn& txn, const Token& token) {
 
 }  // namespace
 
-std::string lease_id_of(const Token& token) {
-  return token.path + "/h" + base::hex_encode(token.hash);
-}
+std::string lease_id_of(const Token& token) { return token.path + "/h" + row_name(token); }
 
 std::string token_row_key(std::string_view hash) {
   return std::string(kTokenRowPrefix) + base::hex_encode(hash);
@@ -155,11 +218,13 @@ base::Result<std::string> TokenStore::create(Token& token, const Token* parent,
           ? std::string(kServicePrefix) + random_.base62(kServiceTokenChars - kServicePrefix.size())
           : std::string(wanted);
   token.hash = keys_.hash(text);
-  auto taken = txn_.get(token_row_key(token.hash));  // becomes a condition of the commit
-  if (!taken) return forward(taken);
-  if (*taken) return base::fail(ErrorKind::kInvalid, "cannot create a token with a duplicate ID");
+  if (!wanted.empty()) {                               // what is drawn is nobody's yet
+    auto taken = txn_.get(token_row_key(token.hash));  // becomes a condition of the commit
+    if (!taken) return forward(taken);
+    if (*taken) return base::fail(ErrorKind::kInvalid, "cannot create a token with a duplicate ID");
+  }
   token.id = base::hex_encode(random_.bytes(kIdBytes));
-  token.accessor = random_.base62(kAccessorChars);
+  token.accessor = wanted.empty() ? accessor_of(token.hash) : random_.base62(kAccessorChars);
   token.issued_at = seen_;
   token.orphan = parent == nullptr;
   token.ancestors.clear();
@@ -169,13 +234,13 @@ base::Result<std::string> TokenStore::create(Token& token, const Token* parent,
     if (token.ancestors.size() > kAncestorsMax) {
       return base::fail(ErrorKind::kInvalid, "too many generations of tokens: make an orphan");
     }
-    txn_.put(child_key(parent->id, token.hash), token.accessor);
+    txn_.put(child_key(token), token.accessor);
     auto noted = note_child(txn_, parent->id);
     if (!noted) return forward(noted);
   }
   if (token.created_s == 0) token.created_s = seconds_of(clock_.wall());
   txn_.put(token_row_key(token.hash), encode_token(token));
-  txn_.put(accessor_key(token.accessor), token.hash);
+  if (!wanted.empty()) txn_.put(accessor_key(token.accessor), token.hash);
   if (token.expires_s != 0) {
     txn_.put(due_key(token.expires_s, token.hash), "");
     if (const std::string key = path_key(token); !key.empty()) txn_.put(key, "");
@@ -194,6 +259,16 @@ base::Result<std::optional<Token>> TokenStore::find_by_hash(std::string_view has
 base::Result<std::optional<Token>> TokenStore::find_by_accessor(std::string_view accessor) {
   if (accessor.empty() || accessor.find('/') != std::string_view::npos)
     return std::optional<Token>();
+  if (accessor.size() == kAccessorChars) {
+    auto names = txn_.list(kTokenRowPrefix, hash_prefix_of(accessor), 1);
+    if (!names) return forward(names);
+    auto hash = names->empty() ? std::nullopt : hash_in(names->front());
+    if (hash && accessor_of(*hash) == accessor) {
+      auto token = find_by_hash(*hash);
+      if (!token) return forward(token);
+      if (*token && (*token)->accessor == accessor) return token;
+    }
+  }
   auto hash = txn_.get(accessor_key(accessor));
   if (!hash) return forward(hash);
   if (!*hash) return std::optional<Token>();
@@ -203,8 +278,8 @@ base::Result<std::optional<Token>> TokenStore::find_by_accessor(std::string_view
 base::Result<std::optional<Token>> TokenStore::find_by_lease_id(std::string_view lease_id) {
   const size_t slash = lease_id.rfind("/h");
   if (slash == std::string_view::npos) return std::optional<Token>();
-  auto hash = base::hex_decode(lease_id.substr(slash + 2));
-  if (!hash || hash->size() != kTokenHashBytes) return std::optional<Token>();
+  auto hash = hash_in(lease_id.substr(slash + 2));
+  if (!hash) return std::optional<Token>();
   auto token = find_by_hash(*hash);
   if (!token) return forward(token);
   const bool same = *token && (*token)->expires_s != 0 && lease_id_of(**token) == lease_id;
@@ -271,7 +346,36 @@ base::Result<bool> TokenStore::revoke_and_orphan(const Token& token) {
 }
 
 base::Result<std::vector<std::string>> TokenStore::accessors(std::string_view after, size_t limit) {
-  return txn_.list(std::string(kAccessorPrefix), after, limit);
+  auto with_row = txn_.list(kAccessorPrefix, after, limit);
+  if (!with_row) return with_row;
+  auto any_with_row = with_row->empty() ? txn_.list(kAccessorPrefix, "", 1) : with_row;
+  if (!any_with_row) return any_with_row;
+  std::vector<std::string> found;
+  std::string from = after.empty() ? "" : hash_prefix_of(after);
+  for (bool more = true; more && found.size() < limit;) {
+    auto names = txn_.list(kTokenRowPrefix, from, kListPage);
+    if (!names) return names;
+    more = names->size() == kListPage;
+    for (const std::string& name : *names) {
+      auto hash = hash_in(name);
+      std::string accessor = hash ? accessor_of(*hash) : "";
+      if (accessor <= after) continue;
+      if (!any_with_row->empty()) {  // is it one of those?
+        auto row = txn_.peek(token_row_key(*hash));
+        if (!row) return forward(row);
+        auto token = *row ? decode_token(**row) : base::Result<Token>(Token());
+        if (!token) return forward(token);
+        if (token->accessor != accessor) continue;
+      }
+      found.push_back(std::move(accessor));
+      if (found.size() == limit) break;
+    }
+    if (more) from = std::move(names->back());
+  }
+  std::vector<std::string> both;
+  std::ranges::set_union(*with_row, found, std::back_inserter(both));
+  if (both.size() > limit) both.resize(limit);
+  return both;
 }
 
 base::Result<bool> sweep_expired(barrier::Txn& txn, base::WallTime now, size_t rows_max) {
@@ -314,7 +418,7 @@ base::Result<bool> sweep_revoked(barrier::Txn& txn, size_t rows_max) {
   auto children = keys_under(txn, child_prefix(id), rows_max);
   if (!children) return forward(children);
   for (const std::string& child_row : *children) {
-    auto hash = base::hex_decode(std::string_view(child_row).substr(child_prefix(id).size()));
+    auto hash = hash_in(child_row);
     txn.erase(child_row);
     if (!hash) continue;
     auto child = read_token(txn, *hash);
@@ -366,7 +470,7 @@ base::Result<bool> sweep_cut(storage::Reader& reader, barrier::Txn& txn, size_t 
   auto keys = reader.scan(std::string(kPathPrefix) + path, after, rows_max);
   if (!keys) return forward(keys);
   for (const std::string& key : *keys) {
-    auto hash = base::hex_decode(std::string_view(key).substr(key.rfind("/h") + 2));
+    auto hash = hash_in(key);
     if (!hash) continue;
     auto token = read_token(txn, *hash);
     if (!token) return forward(token);

@@ -131,10 +131,10 @@ Result<LoginFor> find_login_entity(CallContext& context, const Mount& mount, con
   }
   auto grouped = entities.set_external_groups(found->entity, mount.accessor, login.group_aliases);
   if (!grouped) return forward(grouped);
-  auto standing = identity::find_standing(*context.txn, found->entity.id, nullptr);
-  if (!standing) return forward(standing);
   whose.entity_id = found->entity.id;
   whose.alias_id = found->alias_id;
+  auto standing = identity::standing_of(*context.txn, std::move(found->entity), nullptr);
+  if (!standing) return forward(standing);
   whose.standing = std::move(*standing);
   return whose;
 }

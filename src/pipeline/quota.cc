@@ -79,7 +79,8 @@ bool lease_of_role(std::string_view key, std::string_view role) {
 // Who logged in with it; that stands in the token's row alone.
 Result<bool> token_of_role(barrier::Txn& txn, std::string_view key, std::string_view role) {
   std::string_view hex = last_part(key);
-  hex.remove_prefix(std::min<size_t>(1, hex.size()));
+  constexpr size_t kHashChars = 2 * identity::kTokenHashBytes;  // at the end
+  hex.remove_prefix(hex.size() - std::min(kHashChars, hex.size()));
   auto hash = base::hex_decode(hex);
   if (!hash) return false;
   auto row = txn.peek(identity::token_row_key(*hash));

@@ -143,19 +143,22 @@ Result<uint64_t> migrate(MDB_env* env, const Databases& databases, uint64_t fres
   if (!format) return base::forward(format);
   MDB_val name = to_val(kTagKey), data{};
   code = mdb_get(txn.get(), databases.meta, &name, &data);
-  if (code == 0 && *format == kLmdbFormat) {
-    if (data.mv_size != 8) return base::fail(ErrorKind::kCorrupt, "the store's tag is damaged");
-    return base::read_u64(to_view(data).data());
-  }
   if (code != 0 && code != MDB_NOTFOUND) return fail_lmdb(code, "the store can't be read");
+  // What is in its redo files is known by the tag that it has.
+  uint64_t tag_number = fresh_tag;
+  if (code == 0) {
+    if (data.mv_size != 8) return base::fail(ErrorKind::kCorrupt, "the store's tag is damaged");
+    tag_number = base::read_u64(to_view(data).data());
+    if (*format == kLmdbFormat) return tag_number;
+  }
   std::string newest, tag;
   base::append_u32(newest, kLmdbFormat);
-  base::append_u64(tag, fresh_tag);
+  base::append_u64(tag, tag_number);
   code = put_meta(txn.get(), databases.meta, kFormatKey, newest);
   if (code == 0) code = put_meta(txn.get(), databases.meta, kTagKey, tag);
   if (code == 0) code = mdb_txn_commit(txn.release());
   if (code != 0) return fail_lmdb(code, "the store can't be brought to its newest format");
-  return fresh_tag;
+  return tag_number;
 }
 
 Result<Revision> read_revision(MDB_txn* txn, MDB_dbi meta) {

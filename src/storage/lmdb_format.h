@@ -13,7 +13,7 @@
 
 namespace rekey::storage {
 
-inline constexpr uint32_t kLmdbFormat = 3;    // the newest that this program reads and writes
+inline constexpr uint32_t kLmdbFormat = 4;    // the newest that this program reads and writes
 inline constexpr size_t kRowHeaderBytes = 8;  // the revision, before the value
 inline constexpr const char* kRowsName = "rows";
 inline constexpr const char* kMetaName = "meta";
@@ -45,7 +45,8 @@ Result<Databases> create_databases(MDB_env* env);
 
 // Brings a store of an older format to kLmdbFormat and gives the tag by which its redo files are
 // known; `fresh_tag` if it had none. 2 differs from 1 by the barrier's ledger alone, which the
-// barrier makes; an older program would write rows without it.
+// barrier makes; an older program would write rows without it. 4 differs from 3 by the names of the
+// rows of new tokens (token.md), which an older program wouldn't find.
 Result<uint64_t> migrate(MDB_env* env, const Databases& databases, uint64_t fresh_tag);
 
 // The format of a store that open_databases() took.

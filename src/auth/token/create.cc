@@ -331,14 +331,16 @@ Result<void> choose_entity(CallContext& context, const Token& parent, const Role
 
 Result<Response> make_token(CallContext& context, const Role* role, bool orphan) {
   const logical::Fields& fields = context.fields;
-  // Read again as a condition: a maker that is being revoked makes nothing.
-  auto parent = context.tokens().find_by_hash(context.token->hash);
   if (context.token->type == logical::TokenType::kBatch) {
     return logical::bad_request("batch tokens cannot create more tokens");
   }
-  if (!parent) return forward(parent);
-  if (!*parent) return base::fail(ErrorKind::kUnauthenticated, "permission denied");
-  auto able = check_parent(**parent);
+  // Read again as a condition: a maker that is being revoked makes nothing. What it says is known:
+  // this request was authenticated from the same snapshot.
+  auto there = context.txn->hold(identity::token_row_key(context.token->hash));
+  if (!there) return forward(there);
+  if (*there == 0) return base::fail(ErrorKind::kUnauthenticated, "permission denied");
+  const Token& parent = *context.token;
+  auto able = check_parent(parent);
   if (!able) return forward(able);
   const bool sudo = has_sudo(context);
   auto privileged = check_privileges(fields, sudo);
@@ -349,10 +351,10 @@ Result<Response> make_token(CallContext& context, const Role* role, bool orphan)
   if (!batch) return forward(batch);
   Token token;
   token.type = *batch ? logical::TokenType::kBatch : logical::TokenType::kService;
-  auto policies = choose_policies(fields, **parent, role, sudo);
+  auto policies = choose_policies(fields, parent, role, sudo);
   if (!policies) return forward(policies);
   token.policies = std::move(*policies);
-  if (token.is_root() && !(*parent)->is_root()) {
+  if (token.is_root() && !parent.is_root()) {
     return logical::bad_request("root tokens may not be created without parent token being root");
   }
   token.path = context.request.path;
@@ -369,12 +371,12 @@ Result<Response> make_token(CallContext& context, const Role* role, bool orphan)
   const auto explicit_max = fields.duration("explicit_max_ttl");
   if (explicit_max) token.explicit_max_ttl_s = explicit_max->count() / 1'000'000'000;
   // A token that is bound to addresses makes one that isn't only by a role.
-  token.bound_cidrs = role != nullptr ? role->token.bound_cidrs : (*parent)->bound_cidrs;
+  token.bound_cidrs = role != nullptr ? role->token.bound_cidrs : parent.bound_cidrs;
   auto meta = choose_meta(fields, token);
   if (!meta) return forward(meta);
   token.created_s =
       std::chrono::floor<std::chrono::seconds>(context.clock.wall()).time_since_epoch().count();
-  auto entity = choose_entity(context, **parent, role, orphan, token);
+  auto entity = choose_entity(context, parent, role, orphan, token);
   if (!entity) return forward(entity);
   Response response;
   warn_of_missing_policies(context, token, response.warnings);
@@ -384,11 +386,11 @@ Result<Response> make_token(CallContext& context, const Role* role, bool orphan)
   }
   token.orphan = orphan;
   choose_ttl(context, role, token, response.warnings);
-  if (token.is_root() && token.expires_s == 0 && (*parent)->expires_s != 0) {
+  if (token.is_root() && token.expires_s == 0 && parent.expires_s != 0) {
     return logical::bad_request("expiring root tokens cannot create non-expiring root tokens");
   }
-  if (*batch) return seal_batch(context, **parent, std::move(token), std::move(response));
-  auto text = context.tokens().create(token, orphan ? nullptr : &**parent, fields.text("id"));
+  if (*batch) return seal_batch(context, parent, std::move(token), std::move(response));
+  auto text = context.tokens().create(token, orphan ? nullptr : &parent, fields.text("id"));
   if (!text) return forward(text);
   response.auth = auth_of(token, std::move(*text));
   return response;
