@@ -116,7 +116,7 @@ TEST_F(TokenStoreTest, TokensOfOneParentStandInTheOrderInWhichTheyWereMade) {
   const Token parent = make(nullptr);
   Names ids;
   for (int i = 0; i < 30; i++) ids.push_back(base::hex_encode(make(&parent).hash));
-  for (const std::string prefix : {"token/child/" + parent.id, std::string("token/path/")}) {
+  for (const std::string& prefix : {"token/child/" + parent.id, std::string("token/path/")}) {
     Names found = all_keys(prefix);
     ASSERT_GE(found.size(), ids.size());
     found.erase(found.begin(), found.end() - static_cast<ptrdiff_t>(ids.size()));

@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "base/codec.h"
-#include "identity/token.h"
+#include "identity/token_store.h"
 
 namespace rekey::pipeline {
 namespace {

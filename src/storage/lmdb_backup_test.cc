@@ -65,7 +65,7 @@ TEST_F(BackupTest, RestoredStoreIsTheOneBackedUp) {
   ASSERT_TRUE(report) << report.error().describe();
   EXPECT_EQ(report->revision, 2u);
   EXPECT_EQ(report->rows, 5'000u);
-  EXPECT_EQ(report->format, kLmdbFormat);
+  EXPECT_EQ(report->format, 4u);
   EXPECT_EQ(report->bytes, std::filesystem::file_size(file("backup")));
 
   const auto restored = restore_backup(file("backup"), file("store"), kNoLog);

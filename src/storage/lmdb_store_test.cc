@@ -136,7 +136,7 @@ ErrorKind open_error(const std::string& folder) {
 TEST(LmdbStore, NewerFormatIsRefused) {
   const TemporaryFolder folder;
   open_or_die(folder.path());
-  set_meta(folder.path(), "format", std::string("\0\0\0\4", 4));
+  set_meta(folder.path(), "format", std::string("\0\0\0\5", 4));
   EXPECT_EQ(open_error(folder.path()), ErrorKind::kUnsupported);
   set_meta(folder.path(), "format", std::string("\0\0\0\0", 4));
   EXPECT_EQ(open_error(folder.path()), ErrorKind::kCorrupt);
@@ -531,6 +531,15 @@ TEST(LmdbStore, RedoFilesOfAnotherAgeOrAnotherStoreAreRefused) {
   redo[60] ^= 1;
   std::ofstream(crashed.path() + "/redo-0", std::ios::binary) << redo;
   EXPECT_EQ(open_error(crashed.path()), ErrorKind::kCorrupt);
+}
+
+TEST(LmdbStore, WhatACrashLeftIsKeptWhenItsFormatIsMigrated) {
+  const TemporaryFolder folder, crashed;
+  auto store = open_or_die(folder.path());
+  ASSERT_TRUE(store->commit_and_wait({.puts = {{"a", "1"}}}));
+  copy_files(folder.path(), crashed.path());
+  set_meta(crashed.path(), "format", std::string("\0\0\0\3", 4));
+  EXPECT_EQ(value_of(*open_or_die(crashed.path()), "a"), "1");
 }
 
 }  // namespace
