@@ -98,6 +98,21 @@ TEST(Jws, SignsAndVerifiesWithEachAlgorithmAndNoOther) {
   }
 }
 
+// An algorithm of elliptic curves means one curve: what another one signed under its name is good
+// as a signature and refused all the same.
+TEST(Jws, ACurveIsPartOfTheAlgorithm) {
+  const KeyPair& key = key_for(JwsAlgorithm::kEs384);
+  auto jws = parse_jws(*sign_jws(key, JwsAlgorithm::kEs384, "{}"));
+  ASSERT_TRUE(jws.has_value());
+  const auto message = digest("sha2-256", jws->signing_input);
+  const auto der = key.sign({.hash = "sha2-256"}, *message);
+  ASSERT_TRUE(der.has_value());
+  EXPECT_TRUE(*key.verify({.hash = "sha2-256"}, *message, *der));
+  jws->signature = *ecdsa_to_fixed(key.kind(), *der);
+  jws->algorithm = JwsAlgorithm::kEs256;
+  EXPECT_FALSE(jws_signed_by(*jws, key));
+}
+
 TEST(Jws, SignsWithAPrivateKeyOnly) {
   const auto known = KeyPair::from_public_pem(key_for(JwsAlgorithm::kEs256).public_pem());
   ASSERT_TRUE(known.has_value());

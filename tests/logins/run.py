@@ -115,6 +115,8 @@ class Jwt(Suite):
             self.login(self.first.sign(self.claims()))
         assert len(self.provider.seen) == fetched, "the keys are kept"
         self.no_login(self.first.sign(self.claims(iss="https://evil.example")), "iss")
+        for audience in ("somebody", ["some", "body"], "rekey-2", "", []):
+            self.no_login(self.first.sign(self.claims(aud=audience)), "audience")
         self.no_login(self.second.sign(self.claims()), "no known key")
 
     def key_set_by_url(self):
@@ -306,6 +308,11 @@ class Kubernetes(Suite):
         token = self.token()
         self.kubernetes.add(token, "shop", "web", "u1", ["somebody"])
         self.no_login(token, role="aud")
+        # Nor is it taken where the server speaks of somebody else: name, namespace or uid.
+        for other in (("bank", "web", "u1"), ("shop", "job-1", "u1"), ("shop", "web", "u2")):
+            token = self.token()
+            self.kubernetes.add(token, *other, ["rekey"])
+            self.no_login(token, role="aud")
 
     def a_deleted_account(self):
         token = self.token(uid="u9")
