@@ -180,6 +180,44 @@ TEST_F(LeaseStoreTest, RoleAndEntityAreScopes) {
   EXPECT_EQ(queued_ids(), (std::vector<std::string>{"db/creds/a/1", "db/creds/a/3"}));
 }
 
+// Before anything is swept: each of these alone makes a lease void, whatever is left of its token.
+TEST_F(LeaseStoreTest, EachScopeThatItHangsFromCutsItAtOnce) {
+  using identity::CutoffTable;
+  const auto is_cut_by = [&](const std::string& scope) {
+    Lease lease = make("db/creds/a", "1", now_s() + 10);
+    lease.role = "a";
+    lease.holder.ancestors = {"t0"};
+    lease.holder.mount_accessor = "auth_1";
+    lease.holder.role = "ci";
+    lease.holder.entity_id = "e1";
+    lease.holder.alias_id = "a1";
+    lease.holder.path = "auth/approle/login";
+    lease.holder.issued_at = lease.issued_at;
+    bool cut = false;
+    commit([&](auto&, auto& txn) { CutoffTable::write(txn, scope, CutoffTable::Kind::kRevoked); });
+    commit([&](storage::Reader& reader, barrier::Txn& txn) {
+      auto cutoffs = CutoffTable::load(reader, txn);
+      ASSERT_TRUE(cutoffs.has_value());
+      cut = revoked(*cutoffs, lease);
+    });
+    return cut;
+  };
+  for (const auto& scope :
+       {CutoffTable::scope_of_token("t2"), CutoffTable::scope_of_mount("auth_2"),
+        CutoffTable::scope_of_role("auth_2", "ci"), CutoffTable::scope_of_entity("e2"),
+        CutoffTable::scope_of_prefix("auth/userpass/"), CutoffTable::scope_of_role("db_1", "b")}) {
+    EXPECT_FALSE(is_cut_by(scope)) << scope;
+  }
+  for (const auto& scope :
+       {CutoffTable::scope_of_token("t1"), CutoffTable::scope_of_token("t0"),
+        CutoffTable::scope_of_mount("auth_1"), CutoffTable::scope_of_role("auth_1", "ci"),
+        CutoffTable::scope_of_entity("e1"), CutoffTable::scope_of_alias("a1"),
+        CutoffTable::scope_of_prefix("auth/approle/"), CutoffTable::scope_of_mount("db_1"),
+        CutoffTable::scope_of_role("db_1", "a"), CutoffTable::scope_of_prefix("db/creds/a/")}) {
+    EXPECT_TRUE(is_cut_by(scope)) << scope;
+  }
+}
+
 TEST_F(LeaseStoreTest, EndOfATokenIsTheEndOfItsLeases) {
   for (const char* name : {"1", "2", "3"}) add(make("db/creds/a", name, now_s() + 10));
   commit([](auto&, auto& txn) { txn.put(std::string(identity::kEndedPrefix) + "t1", ""); });
