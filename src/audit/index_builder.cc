@@ -109,7 +109,13 @@ bool cut_posting(std::string_view& list, bool first, uint64_t end_block, Posting
 void IndexBuilder::add(const ScannedEntry& entry) {
   REKEY_CHECK(place_ < kIndexBlockEntries);
   open_times_.add(entry.time_ns);
-  if (!entry.path.empty()) add_text(TermKind::kPath, entry.path);
+  // Paths and values are many, and where they stand is seldom in a cache: asked for first.
+  if (!table_.empty()) {
+    prefetch(TermKind::kPath, term_hash(entry.path));
+    for (std::string_view digits : entry.values) {
+      prefetch(TermKind::kValue, value_number(digits));
+    }
+  }
   if (const std::string client = client_text(entry); !client.empty()) {
     add_text(TermKind::kClient, client);
   }
@@ -123,6 +129,7 @@ void IndexBuilder::add(const ScannedEntry& entry) {
     if (!text.empty()) add_number(TermKind::kAddress, term_hash(text));
   }
   if (entry.status != 0) add_number(TermKind::kStatus, entry.status);
+  if (!entry.path.empty()) add_text(TermKind::kPath, entry.path);
   for (std::string_view digits : entry.values) add_number(TermKind::kValue, value_number(digits));
   ++place_;
 }
@@ -178,6 +185,11 @@ BlockTimes IndexBuilder::times() const {
 }
 
 // --- the table: open addressing, a free slot ends the search ---
+
+void IndexBuilder::prefetch(TermKind kind, uint64_t hash) const {
+  const uint64_t spread = mix(hash, static_cast<unsigned char>(kind));
+  __builtin_prefetch(&table_[spread & (table_.size() - 1)]);
+}
 
 uint32_t IndexBuilder::find_slot(TermKind kind, uint64_t hash, std::string_view text) const {
   const uint64_t spread = mix(hash, static_cast<unsigned char>(kind));

@@ -125,6 +125,7 @@ class IndexBuilder final : public PostingSource {
   void add_number(TermKind kind, uint64_t number);
   void add_text(TermKind kind, std::string_view text);
   void mark(uint32_t term);
+  void prefetch(TermKind kind, uint64_t hash) const;
   uint32_t find_slot(TermKind kind, uint64_t hash, std::string_view text) const;
   uint32_t find_or_make(TermKind kind, uint64_t hash, std::string_view text);
   void grow_table();

@@ -14,6 +14,7 @@ namespace {
 
 // Runs of one class are of about one size; the last class isn't merged any more.
 constexpr uint64_t kClassBlocksMax[] = {2'048, 16'384, 131'072};
+constexpr size_t kKeptBlockBytesMax = 1 << 20;  // of memory for the entries of one block
 constexpr size_t kIdleMergeStepBytes = 4 * kIndexMergeStepBytes;
 
 size_t size_class(const Run& run) {
@@ -135,23 +136,27 @@ Result<bool> IndexStore::add_block(const EntrySource& source) {
   const uint64_t first = memory_->end_block() * kIndexBlockEntries;
   if (source.size() < first + kIndexBlockEntries) return false;
   // Read before the lock is taken: status() is asked for on threads that answer requests.
-  std::vector<std::string> entries;
-  entries.reserve(kIndexBlockEntries);
+  block_bytes_.clear();
+  block_ends_.clear();
   Result<uint64_t> next =
       source.read(first, kIndexBlockEntries, [&](uint64_t, std::string_view entry) {
-        entries.emplace_back(entry);
+        block_bytes_ += entry;
+        block_ends_.push_back(block_bytes_.size());
         return true;
       });
   // A bundle that was taken away leaves an empty block. One that can't be read stops the index; no
   // entry of it was visited, because a bundle is read before the first visit.
   const bool gone = !next && next.error().kind() == ErrorKind::kNotFound;
   if (!next && !gone) return base::forward(next);
-  if (!gone && entries.size() != kIndexBlockEntries) {
+  if (!gone && block_ends_.size() != kIndexBlockEntries) {
     return fail(ErrorKind::kCorrupt, "the audit log is damaged",
                 "a bundle has fewer entries than it should, at entry " + std::to_string(first));
   }
   std::lock_guard lock(mutex_);
-  for (const std::string& entry : entries) {
+  size_t begin = 0;
+  for (const size_t end : block_ends_) {
+    const std::string_view entry = std::string_view(block_bytes_).substr(begin, end - begin);
+    begin = end;
     if (scanner_.scan(entry)) {
       memory_->add(scanner_.found());
     } else {
@@ -160,6 +165,7 @@ Result<bool> IndexStore::add_block(const EntrySource& source) {
     }
   }
   memory_->close_block();
+  if (block_bytes_.capacity() > kKeptBlockBytesMax) block_bytes_ = {};
   return true;
 }
 

@@ -86,6 +86,8 @@ class IndexStore {
   const Options options_;
   const base::Log& operator_log_;
   EntryScanner scanner_;
+  std::string block_bytes_;  // the entries of the block that is being added, one after the other
+  std::vector<size_t> block_ends_;
   std::unique_ptr<RunMerge> merge_;
 
   mutable std::mutex mutex_;  // over everything below; changed by the one thread only

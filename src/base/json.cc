@@ -414,9 +414,25 @@ size_t plain_prefix(std::string_view text) {
   return i;
 }
 
+// Nothing in it needs escaping.
+bool is_plain(std::string_view text) {
+  for (size_t i = plain_prefix(text); i < text.size(); i++) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
+  constexpr size_t kShort = 64;
+  if (text.size() <= kShort && is_plain(text)) {  // nearly all: made room for once
+    const size_t at = out.size();
+    out.append(text.size() + 2, '"');
+    std::memcpy(out.data() + at + 1, text.data(), text.size());
+    return;
+  }
   out += '"';
   size_t plain = 0;  // start of the run not yet copied
   for (size_t i = plain_prefix(text); i < text.size();) {
@@ -442,10 +458,13 @@ void append_json_string(std::string& out, std::string_view text) {
 }
 
 void JsonWriter::key(std::string_view name) {
-  separate();
-  out_ += '"';
-  out_ += name;
-  out_ += "\":";
+  const size_t comma = need_comma_ ? 1 : 0;
+  const size_t at = out_.size();
+  out_.append(comma + name.size() + 3, '"');
+  char* to = out_.data() + at;
+  if (comma != 0) *to = ',';
+  std::memcpy(to + comma + 1, name.data(), name.size());
+  to[comma + name.size() + 2] = ':';
   need_comma_ = false;
 }
 
