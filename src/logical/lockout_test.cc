@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "logical/context.h"
 
 namespace rekey::logical {
@@ -105,6 +109,42 @@ TEST_F(LockoutTest, ListsWhoIsLockedAndUnlocks) {
   fail(5);
   clock_.advance(minutes(15));
   EXPECT_TRUE(listed().empty());
+}
+
+// From as many threads as logins run on (tsan looks at this too): each wrong one counts once, a
+// right one that comes after enough of them is refused, and who lists or unlocks meanwhile sees
+// whole names.
+TEST_F(LockoutTest, ManyThreadsCountTogether) {
+  constexpr int kThreads = 8, kRounds = 200;
+  LockoutByType server;
+  server["all"] = {.threshold = kThreads * kRounds};
+  Lockout lockout(server);
+  const auto now = clock_.wall();
+  std::atomic<int> refused = 0;
+  const auto mount_of = [&](std::string_view) { return std::make_shared<const Mount>(mount_); };
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kThreads; thread++) {
+    threads.emplace_back([&, thread] {
+      const std::string own = "n" + std::to_string(thread);
+      for (int i = 0; i < kRounds; i++) {
+        if (lockout.finish(mount_, "all", false, now)) refused++;
+        if (!lockout.finish(mount_, own, true, now)) refused++;
+        if (lockout.locked(mount_, own, now)) refused++;
+        if (i % 20 == 0) lockout.unlock(mount_.accessor, own);
+        for (const auto& [accessor, names] : lockout.locked_names(mount_of, now)) {
+          if (names != std::vector<std::string>{"all"}) refused++;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(refused, 0);
+  EXPECT_TRUE(lockout.locked(mount_, "all", now));
+  EXPECT_FALSE(lockout.finish(mount_, "all", true, now));
+  lockout.unlock(mount_.accessor, "all");
+  // One fewer locks nobody.
+  for (int i = 0; i < kThreads * kRounds - 1; i++) (void)lockout.finish(mount_, "all", false, now);
+  EXPECT_FALSE(lockout.locked(mount_, "all", now));
 }
 
 TEST_F(LockoutTest, AFloodElsewherePushesOutNoLock) {
