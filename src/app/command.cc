@@ -326,8 +326,13 @@ Result<void> apply_log_flags(const ServerFlags& flags, Settings& settings) {
 }
 
 // By itself glibc gives nearly each of the threads a heap of its own, and each keeps what its
-// thread once needed. Most don't work at the same time.
-void bound_heap() { ::mallopt(M_ARENA_MAX, static_cast<int>(usable_cores()) + 1); }
+// thread once needed. Most don't work at the same time. And once a large block was freed it would
+// keep all that are as large, too.
+void bound_heap() {
+  constexpr int kGivenBackBytes = 128 << 10;
+  ::mallopt(M_ARENA_MAX, static_cast<int>(usable_cores()) + 1);
+  ::mallopt(M_MMAP_THRESHOLD, kGivenBackBytes);
+}
 
 }  // namespace
 

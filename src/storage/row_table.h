@@ -54,9 +54,10 @@ class RowTable {
   using Run = std::span<const Row* const>;  // by key
 
   static constexpr size_t kBuckets = 8'192;
-  static constexpr size_t kBlockBytes = 64u << 10;  // of memory taken at once
-  static constexpr size_t kRecentRows = 64;         // unsorted at most
-  static constexpr size_t kRunsJoined = 4;          // of about one size
+  static constexpr size_t kBlockBytes =
+      256u << 10;  // of memory taken at once, and given back to the system
+  static constexpr size_t kRecentRows = 64;  // unsorted at most
+  static constexpr size_t kRunsJoined = 4;   // of about one size
 
   struct Recent {
     std::array<const Row*, kRecentRows> rows;
