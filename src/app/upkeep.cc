@@ -34,6 +34,7 @@ void Upkeep::turn() {
   if (before == nullptr) return;
   auto tended = parts_.barrier.tend();
   if (!tended) {
+    if (tended.error().kind() == base::ErrorKind::kSealed) return;  // since the turn began
     parts_.log.error("app", "the encryption key can't be tended",
                      {{"error", tended.error().describe()}});
   }

@@ -197,7 +197,7 @@ int query(Context& context) {
   if (!asked) return context.fail(1, asked.error().message());
   std::optional<EntryPrinter> printer =
       EntryPrinter::make(context.console().out, context.flags().text("format"));
-  if (!printer) return context.fail(1, "-format is table, json, jsonl or csv.");
+  if (!printer) return context.fail(1, "-format is table, json, jsonl, yaml or csv.");
   if (folder.empty()) {
     return print_answers(
         context, *asked,
@@ -266,7 +266,7 @@ int tail(Context& context) {
   const std::string folder = folder_of(context);
   std::optional<EntryPrinter> printer =
       EntryPrinter::make(context.console().out, context.flags().text("format"));
-  if (!printer) return context.fail(1, "-format is table, json, jsonl or csv.");
+  if (!printer) return context.fail(1, "-format is table, json, jsonl, yaml or csv.");
   const int64_t lines = context.flags().integer("lines").value_or(0);
   if (lines < 0) return context.fail(1, "-lines must not be negative.");
   Result<uint64_t> size = record_size(context, folder);
@@ -301,9 +301,9 @@ int rebuild(Context& context) {
 }
 
 constexpr FlagSpec kOutput = {.name = "format",
-                              .help = "table, json, jsonl (an entry a line) or csv.",
+                              .help = "table, json, jsonl (an entry a line), yaml or csv.",
                               .default_text = "table",
-                              .choices = "table json jsonl csv"};
+                              .choices = "table json jsonl yaml csv"};
 constexpr FlagSpec kFolderFlags[] = {kAuditFolderFlag, kAuditArchiveFlag};
 constexpr FlagSpec kQueryFlags[] = {
     kAuditFolderFlag,

@@ -91,6 +91,7 @@ std::optional<EntryPrinter> EntryPrinter::make(std::ostream& out, std::string_vi
   if (format.empty() || format == "table") return EntryPrinter(out, Format::kTable);
   if (format == "json") return EntryPrinter(out, Format::kJson);
   if (format == "jsonl") return EntryPrinter(out, Format::kLines);
+  if (format == "yaml" || format == "yml") return EntryPrinter(out, Format::kYaml);
   if (format == "csv") return EntryPrinter(out, Format::kCsv);
   return std::nullopt;
 }
@@ -108,6 +109,10 @@ void EntryPrinter::print(uint64_t index, std::string_view entry) {
       if (!has_header_) *out_ << csv_line(kCsvHeader);
       has_header_ = true;
       *out_ << csv_line(csv_row(index, shown));
+      break;
+    case Format::kYaml:  // a list of one after the other is one list
+      *out_ << format_yaml(
+          base::JsonArray{Json(base::JsonObject{{"entry", shown}, {"index", index}})});
       break;
     case Format::kLines:
     case Format::kJson: {
@@ -132,6 +137,7 @@ void EntryPrinter::flush() {
 
 void EntryPrinter::end() {
   if (format_ == Format::kJson) *out_ << (printed_ == 0 ? "[]\n" : "\n]\n");
+  if (format_ == Format::kYaml && printed_ == 0) *out_ << "[]\n";
   flush();
 }
 

@@ -14,7 +14,7 @@ namespace rekey::cli {
 
 class EntryPrinter {
  public:
-  // Nothing for a format that isn't table, json, jsonl or csv. `out` outlives it.
+  // Nothing for a format that isn't table, json, jsonl, yaml or csv. `out` outlives it.
   static std::optional<EntryPrinter> make(std::ostream& out, std::string_view format);
   void print(uint64_t index, std::string_view entry);
   // Prints what waits to be laid out.
@@ -23,7 +23,7 @@ class EntryPrinter {
   uint64_t printed() const { return printed_; }
 
  private:
-  enum class Format { kTable, kJson, kLines, kCsv };
+  enum class Format { kTable, kJson, kLines, kYaml, kCsv };
   EntryPrinter(std::ostream& out, Format format) : out_(&out), format_(format) {}
 
   std::ostream* out_;

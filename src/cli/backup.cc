@@ -24,6 +24,18 @@ using base::Result;
 
 namespace {
 
+std::vector<Row> report_rows(const storage::BackupReport& report) {
+  return {{"bytes", std::to_string(report.bytes)},
+          {"rows", std::to_string(report.rows)},
+          {"store_revision", std::to_string(report.revision)}};
+}
+
+base::JsonObject report_json(const storage::BackupReport& report) {
+  return {{"bytes", static_cast<int64_t>(report.bytes)},
+          {"rows", static_cast<int64_t>(report.rows)},
+          {"store_revision", static_cast<int64_t>(report.revision)}};
+}
+
 constexpr base::Duration kPollEvery = std::chrono::milliseconds(200);
 constexpr std::string_view kBackup = "sys/storage/backup";
 
@@ -132,11 +144,9 @@ int backup(Context& context) {
   // So that the server's disk has the space again; a failure means that it takes an hour.
   (void)context.api().erase(fmt::format("{}/{}", kBackup, started->data()->string_or("id", "")));
   if (!report) return context.fail(2, "Error taking the backup: ", report.error());
-  return context.say(fmt::format(
-      "Success! Wrote and verified the backup: {}\n\n{}", path,
-      format_pairs(std::vector<Row>{{"bytes", std::to_string(report->bytes)},
-                                    {"rows", std::to_string(report->rows)},
-                                    {"store_revision", std::to_string(report->revision)}})));
+  if (context.show_structured(report_json(*report))) return 0;
+  return context.say(fmt::format("Success! Wrote and verified the backup: {}\n\n{}", path,
+                                 format_pairs(report_rows(*report))));
 }
 
 // Where the store is that a server with these flags would use.
@@ -161,17 +171,12 @@ Result<std::string> store_folder(const Flags& flags) {
   return parsed->storage->path;
 }
 
-std::vector<Row> report_rows(const storage::BackupReport& report) {
-  return {{"bytes", std::to_string(report.bytes)},
-          {"rows", std::to_string(report.rows)},
-          {"store_revision", std::to_string(report.revision)}};
-}
-
 int restore(Context& context) {
   const std::string& path = context.argument(0);
   if (context.flags().on("verify-only")) {
     auto report = storage::verify_backup(path);
     if (!report) return context.fail(2, "The backup is not usable: ", report.error());
+    if (context.show_structured(report_json(*report))) return 0;
     context.say("Success! The backup is complete and undamaged: " + path + "\n");
     context.console().out << format_pairs(report_rows(*report));
     return 0;
@@ -186,6 +191,9 @@ int restore(Context& context) {
     if (!restored.error().detail().empty()) text += " (" + restored.error().detail() + ")";
     return context.fail(2, text);
   }
+  base::JsonObject shown = report_json(restored->backup);
+  shown.set("store_before", restored->kept_path);
+  if (context.show_structured(std::move(shown))) return 0;
   std::vector<Row> rows = report_rows(restored->backup);
   if (!restored->kept_path.empty()) rows.push_back({"the store before", restored->kept_path});
   context.say(fmt::format("Success! Verified {} and restored it into: {}\n", path, *folder));
@@ -223,6 +231,7 @@ constexpr Command kCommands[] = {
          "What opens it again are the unseal keys, or the key file of the seal: keep those\n"
          "somewhere else.",
      .run = backup,
+     .sets = kHttp | kFormat,
      .arguments_min = 1,
      .arguments_max = 1},
     {.name = "operator restore",
@@ -235,7 +244,7 @@ constexpr Command kCommands[] = {
              "    $ rekey operator restore -verify-only rekey-2026-11-01.backup",
      .run = restore,
      .flags = kRestoreFlags,
-     .sets = kNoFlags,
+     .sets = kFormat,
      .arguments_min = 1,
      .arguments_max = 1},
 };

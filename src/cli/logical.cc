@@ -1,6 +1,7 @@
 // read, write, list, delete, patch, unwrap, path-help: the API's operations as they are.
 #include <fmt/format.h>
 #include <ostream>
+#include <set>
 
 #include "cli/commands.h"
 #include "cli/values.h"
@@ -145,6 +146,10 @@ constexpr FlagSpec kForce[] = {
 };
 
 constexpr FlagSpec kListFlags[] = {
+    {.name = "detailed",
+     .kind = FlagKind::kSwitch,
+     .help = "Show what the server says of each key, where it says anything.",
+     .env = "DETAILED"},
     {.name = "after", .help = "Start after this key, where the path can."},
     {.name = "limit", .kind = FlagKind::kInteger, .help = "At most so many keys, where it can."},
 };
@@ -237,6 +242,33 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
+namespace {
+
+// A column for each name that the server knows something of the keys under.
+int show_detailed(Context& context, const base::JsonArray& keys, const JsonObject& info) {
+  std::set<std::string> names;
+  for (const auto& [key, facts] : info) {
+    if (facts.as_object() == nullptr) continue;
+    for (const auto& [name, value] : *facts.as_object()) names.insert(name);
+  }
+  Row header = {"Keys"};
+  header.insert(header.end(), names.begin(), names.end());
+  std::vector<Row> rows;
+  for (const Json& key : keys) {
+    Row row = {format_cell(key)};
+    const Json* facts = key.as_string() == nullptr ? nullptr : info.find(*key.as_string());
+    for (const std::string& name : names) {
+      const Json* value = facts == nullptr ? nullptr : facts->find(name);
+      row.push_back(value == nullptr ? "n/a" : format_cell(*value));
+    }
+    rows.push_back(std::move(row));
+  }
+  context.console().out << format_table(header, rows);
+  return 0;
+}
+
+}  // namespace
+
 int show_keys(Context& context, const Reply& reply, std::string_view path) {
   const Json* data = reply.data();
   const Json* keys = data == nullptr ? nullptr : data->find("keys");
@@ -249,6 +281,11 @@ int show_keys(Context& context, const Reply& reply, std::string_view path) {
     return context.fail(2, fmt::format("No value found at {}", path));
   }
   if (context.is_table()) context.show_warnings(reply.json);
+  const Json* info = data->find("key_info");
+  if (context.flags().on("detailed") && info != nullptr && info->as_object() != nullptr) {
+    if (context.format() == "json") return context.show_secret(reply);
+    if (context.is_table()) return show_detailed(context, *keys->as_array(), *info->as_object());
+  }
   return context.show_list(*keys);
 }
 

@@ -53,8 +53,10 @@ Result<SealStatus> SealControl::status_locked() {
   status.counts = config->counts;
   if (status.recovery_seal) {
     auto recovery = parts_.barrier.recovery_counts(**reader);
-    if (!recovery) return forward(recovery);
-    if (*recovery) status.counts = **recovery;
+    // Sealed, the row can't be read; what is asked while sealed is answered all the same.
+    if (!recovery && recovery.error().kind() != ErrorKind::kSealed) return forward(recovery);
+    if (recovery && *recovery) recovery_counts_ = **recovery;
+    status.counts = recovery_counts_;
   }
   if (status.sealed) {
     status.progress = unseal_progress_.progress();

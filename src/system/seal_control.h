@@ -123,6 +123,7 @@ class SealControl {
   barrier::UnsealProgress unseal_progress_;
   barrier::SealRekeyTarget rekey_target_;
   barrier::RecoveryRekeyTarget recovery_target_;
+  barrier::ShareCounts recovery_counts_{};  // as last seen: they can't be read while sealed
   barrier::RekeyOperation rekey_, recovery_rekey_;
   barrier::GenerateRoot generate_root_;
   bool older_store_accepted_ = false;

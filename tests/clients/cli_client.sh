@@ -265,6 +265,19 @@ is VAULT_FORMAT "{'list': [1, True]}" "$(field 'a["data"]["deep"]')"
 v delete cubbyhole/y
 v read cubbyhole/y
 is 'after delete' 2 "$code"
+v write -field=id identity/entity name=ann
+entity=$out
+v list -detailed identity/entity/id
+has 'list -detailed' 'Keys                                    name' "$out"
+has 'list -detailed' "$entity    ann" "$out"
+v list -detailed -format=json identity/entity/id
+is 'list -detailed as json' ann "$(field "a['data']['key_info']['$entity']['name']")"
+v audit query -path=identity/entity -format=yaml
+has 'audit query as yaml' '    path: identity/entity' "$out"
+v operator backup -format=json saved.backup
+is 'backup as json' True "$(field 'a["rows"] > 0')"
+v operator restore -verify-only -format=yaml saved.backup
+has 'verify-only as yaml' 'rows: ' "$out"
 v write cubbyhole/x
 is 'write without data' 1 "$code"
 v path-help sys/mounts

@@ -273,6 +273,47 @@ class StandaloneTest(StartTest):
             self.assertEqual(program.process.wait(READY_SECONDS_MAX * SLOW), 1)
             self.assertIn("sealed with another key file", program.text())
 
+    def test_says_that_it_is_sealed(self):
+        program = self.standalone()
+        token = program.wait_for(r"Root Token: +(hvs\.\w{24})\n")[1]
+        ca = self.data / "tls/ca.pem"
+        self.answers(self.address, ca)
+        self.cli("operator", "seal", token=token, address=self.address, ca=ca)
+        sealed = self.answers(self.address, ca)
+        self.assertEqual([sealed[name] for name in ("sealed", "recovery_seal", "n", "t")],
+                         [True, True, 1, 1])
+        self.assertIn("Total Recovery Shares    1",
+                      self.cli("status", address=self.address, ca=ca, code=2))
+        self.cli("operator", "unseal", "AA==", address=self.address, ca=ca)  # its seal does it
+        self.assertFalse(self.answers(self.address, ca)["sealed"])
+        self.assertEqual(program.stop(), 0)
+        self.assertNotIn("[ERROR]", program.text())
+
+    def test_recovery_keys(self):
+        program = self.standalone()
+        token = program.wait_for(r"Root Token: +(hvs\.\w{24})\n")[1]
+        old = re.search(r"Recovery Key: (\S+)", program.text())[1]
+        at = {"token": token, "address": self.address, "ca": self.data / "tls/ca.pem"}
+        self.answers(self.address, at["ca"])
+        rekey = ["operator", "rekey", "-target=recovery"]
+        begun = self.cli_json(*rekey, "-init", "-verify", "-key-shares=3", "-key-threshold=2", **at)
+        made = self.cli_json(*rekey, f"-nonce={begun['nonce']}", old, **at)
+        keys, verify = made["keys_base64"], f"-nonce={made['verification_nonce']}"
+        self.assertEqual(len(keys), 3)
+        self.cli(*rekey, "-verify", verify, keys[0], **at)
+        self.assertIn("verification successful", self.cli(*rekey, "-verify", verify, keys[2], **at))
+        begun = self.cli_json("operator", "generate-root", "-init", **at)
+        give = ["operator", "generate-root", f"-nonce={begun['nonce']}"]
+        self.cli(*give, old, **at)
+        self.cli(*give, keys[1], code=2, **at)  # the old one is none any more
+        self.cli(*give, keys[1], **at)
+        done = self.cli_json(*give, keys[0], **at)
+        made = self.cli("operator", "generate-root", f"-decode={done['encoded_root_token']}",
+                        f"-otp={begun['otp']}")
+        self.assertEqual(self.cli_json("token", "lookup", **{**at, "token": made})["data"]
+                         ["policies"], ["root"])
+        self.assertEqual(program.stop(), 0)
+
     def test_names_in_the_certificate(self):
         self.standalone().wait_for("In another terminal")
         done = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in",

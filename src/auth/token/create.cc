@@ -9,6 +9,7 @@
 #include "identity/standing.h"
 #include "logical/answer.h"
 #include "logical/glob.h"
+#include "logical/token_params.h"
 #include "pipeline/authenticate.h"
 #include "pipeline/call_context.h"
 
@@ -35,11 +36,8 @@ bool any_glob(const std::vector<std::string>& patterns, std::string_view text) {
 }
 
 std::vector<std::string> sorted_policies(std::vector<std::string> names, bool with_default) {
-  std::set<std::string> unique;
-  for (std::string& name : names) {
-    name = base::to_lower(name);
-    if (!name.empty()) unique.insert(std::move(name));
-  }
+  names = logical::clean_policies(std::move(names));
+  std::set<std::string> unique(names.begin(), names.end());
   if (unique.contains("root")) return {"root"};
   if (with_default) unique.insert("default");
   return {unique.begin(), unique.end()};
@@ -101,11 +99,11 @@ Result<std::vector<std::string>> choose_policies(const logical::Fields& fields, 
   return policies;
 }
 
-std::string capped(int64_t ttl_s, int64_t longest_s) {
-  return "TTL of \"" + base::format_duration(std::chrono::seconds(ttl_s)) +
+std::string capped(const std::string& what, int64_t ttl_s, int64_t longest_s) {
+  return what + " of \"" + base::format_duration(std::chrono::seconds(ttl_s)) +
          "\" exceeded the effective max_ttl of \"" +
-         base::format_duration(std::chrono::seconds(longest_s)) +
-         "\"; TTL value is capped accordingly";
+         base::format_duration(std::chrono::seconds(longest_s)) + "\"; " + what +
+         " value is capped accordingly";
 }
 
 // How long it lives: what was asked for, within the mount's bounds; a root token for ever.
@@ -119,21 +117,27 @@ void choose_ttl(const Context& context, const Role* role, Token& token,
                     : seconds(fields.duration("lease").value_or(base::Duration{}));
   if (token.period_s > 0) {
     if (token.period_s > longest) {
+      warnings.push_back(capped("period", token.period_s, longest));
       token.period_s = longest;
-      warnings.push_back("period is longer than the mount's maximum and was capped");
     }
     ttl = token.period_s;
   } else if (ttl == 0 && !token.is_root()) {
     ttl = seconds(context.lease_limits.default_lease_ttl);
   }
   if (ttl > longest && token.period_s == 0) {
-    warnings.push_back(capped(ttl, longest));
+    warnings.push_back(capped("TTL", ttl, longest));
     ttl = longest;
   }
-  if (role != nullptr && role->token.explicit_max_ttl_s > 0 &&
-      (token.explicit_max_ttl_s == 0 ||
-       role->token.explicit_max_ttl_s < token.explicit_max_ttl_s)) {
-    token.explicit_max_ttl_s = role->token.explicit_max_ttl_s;
+  if (role != nullptr && role->token.explicit_max_ttl_s > 0) {
+    const bool both = token.explicit_max_ttl_s > 0;
+    const int64_t lesser = std::min(token.explicit_max_ttl_s, role->token.explicit_max_ttl_s);
+    token.explicit_max_ttl_s = both ? lesser : role->token.explicit_max_ttl_s;
+    if (both) {
+      warnings.push_back(
+          "Explicit max TTL specified both during creation call and in role; using the lesser "
+          "value of " +
+          std::to_string(lesser) + " seconds");
+    }
   }
   if (token.explicit_max_ttl_s > longest) {
     warnings.push_back("Explicit max TTL of \"" +
@@ -142,7 +146,8 @@ void choose_ttl(const Context& context, const Role* role, Token& token,
     token.explicit_max_ttl_s = longest;
   }
   if (token.explicit_max_ttl_s > 0 && (ttl == 0 || ttl > token.explicit_max_ttl_s)) {
-    if (ttl != 0) warnings.push_back(capped(ttl, token.explicit_max_ttl_s));
+    const char* what = token.period_s > 0 ? "period" : "TTL";
+    if (ttl != 0) warnings.push_back(capped(what, ttl, token.explicit_max_ttl_s));
     ttl = token.explicit_max_ttl_s;
   }
   token.creation_ttl_s = ttl;
@@ -281,8 +286,10 @@ Result<void> check_batch(const Token& token) {
   if (token.explicit_max_ttl_s != 0) {
     return logical::bad_request("batch tokens cannot have \"explicit_max_ttl\" set");
   }
-  if (token.num_uses != 0) return logical::bad_request("batch tokens cannot have num_uses set");
-  if (token.period_s != 0) return logical::bad_request("batch tokens cannot have a period");
+  if (token.num_uses != 0) {
+    return logical::bad_request("batch tokens cannot have \"num_uses\" set");
+  }
+  if (token.period_s != 0) return logical::bad_request("batch tokens cannot have \"period\" set");
   if (token.is_root()) return logical::bad_request("batch tokens cannot be root tokens");
   return {};
 }

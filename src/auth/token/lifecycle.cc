@@ -4,6 +4,7 @@
 #include "auth/token/token_backend.h"
 #include "identity/token_ttl.h"
 #include "logical/answer.h"
+#include "logical/token_params.h"
 #include "pipeline/authenticate.h"
 #include "pipeline/call_context.h"
 #include "pipeline/login.h"
@@ -26,7 +27,8 @@ int64_t seconds(base::Duration duration) { return duration.count() / 1'000'000'0
 // A token of ours: as it was made. One of a login: as its role has it now.
 Result<logical::TokenParams> params_of(CallContext& context, const Token& token) {
   logical::TokenParams params;
-  params.ttl_s = token.creation_ttl_s;
+  // What it got last, unless more is asked for now.
+  params.ttl_s = token.expires_s - std::max(token.created_s, token.last_renewal_s);
   params.max_ttl_s = token.max_ttl_s;
   params.period_s = token.period_s;
   params.explicit_max_ttl_s = token.explicit_max_ttl_s;
@@ -40,21 +42,22 @@ Result<logical::TokenParams> params_of(CallContext& context, const Token& token)
 Result<int64_t> new_ttl(CallContext& context, const Token& token, int64_t now,
                         std::vector<std::string>& warnings) {
   if (!token.renewable) return logical::bad_request("lease is not renewable");
+  auto increment = logical::seconds_of(context.fields, "increment");
+  if (!increment) return forward(increment);
   auto params = params_of(context, token);
   if (!params) return forward(params);
   const auto mount = pipeline::mount_by_accessor(*context.state, token.mount_accessor);
   const logical::Limits limits =
       mount == nullptr ? context.lease_limits : logical::narrowed(context.server_limits, *mount);
-  return identity::choose_token_ttl(
-      {.increment_s = seconds(context.fields.duration("increment").value_or(base::Duration{})),
-       .ttl_s = params->ttl_s,
-       .max_ttl_s = params->max_ttl_s,
-       .period_s = params->period_s,
-       .explicit_max_ttl_s = params->explicit_max_ttl_s,
-       .default_ttl_s = seconds(limits.default_lease_ttl),
-       .longest_s = seconds(limits.max_lease_ttl),
-       .age_s = now - token.created_s},
-      warnings);
+  return identity::choose_token_ttl({.increment_s = increment->value_or(0),
+                                     .ttl_s = params->ttl_s,
+                                     .max_ttl_s = params->max_ttl_s,
+                                     .period_s = params->period_s,
+                                     .explicit_max_ttl_s = params->explicit_max_ttl_s,
+                                     .default_ttl_s = seconds(limits.default_lease_ttl),
+                                     .longest_s = seconds(limits.max_lease_ttl),
+                                     .age_s = now - token.created_s},
+                                    warnings);
 }
 
 Result<Response> renew(CallContext& context, Token token, std::string_view text) {
@@ -114,7 +117,7 @@ Result<Token> find(CallContext& context, std::string_view text,
 Result<std::optional<Token>> find_by_accessor(CallContext& context,
                                               Expired expired = Expired::kRefused) {
   const std::string_view accessor = context.fields.text("accessor");
-  if (accessor.empty()) return logical::bad_request("missing accessor");
+  if (accessor.empty()) return logical::bad_request(logical::listed("missing accessor"));
   auto token = context.tokens().find_by_accessor(accessor);
   if (!token) return forward(token);
   if (!*token || is_gone(context, **token, expired)) return std::optional<Token>();

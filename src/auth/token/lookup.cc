@@ -140,7 +140,7 @@ Result<Response> lookup_self(Context& context) {
 
 Result<Response> lookup_accessor(Context& context) {
   const std::string_view accessor = context.fields.text("accessor");
-  if (accessor.empty()) return logical::bad_request("missing accessor");
+  if (accessor.empty()) return logical::bad_request(logical::listed("missing accessor"));
   CallContext& call = CallContext::of(context);
   auto token = call.tokens().find_by_accessor(accessor);
   if (!token) return forward(token);

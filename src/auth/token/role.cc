@@ -12,6 +12,8 @@
 namespace rekey::auth::token {
 namespace {
 
+constexpr size_t kPathSuffixBytesMax = 256;  // of a role
+
 using base::Json;
 using base::JsonObject;
 using base::Result;
@@ -49,6 +51,24 @@ bool has_older(const Role& role, std::string_view name) {
                              [&](const auto& pair) { return pair.first == name; });
 }
 
+// Vault's `\w[\w-.]+\w`, anywhere in it; and nothing that leads out of the path.
+bool is_path_suffix(std::string_view text) {
+  if (text.empty()) return true;
+  const auto word = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+  };
+  bool found = false;
+  for (size_t from = 0; from < text.size() && !found; from++) {
+    if (!word(text[from])) continue;
+    size_t at = from + 1;
+    while (at < text.size() && (word(text[at]) || text[at] == '-' || text[at] == '.')) {
+      found |= at >= from + 2 && word(text[at]);
+      at++;
+    }
+  }
+  return found && !text.contains("..");
+}
+
 Result<void> apply(const logical::Fields& fields, Role& role) {
   const auto list_of = [&](std::string_view name, std::vector<std::string>& into) {
     if (fields.has(name)) into = fields.strings(name);
@@ -64,8 +84,9 @@ Result<void> apply(const logical::Fields& fields, Role& role) {
   role.orphan = fields.flag("orphan", role.orphan);
   role.renewable = fields.flag("renewable", role.renewable);
   role.path_suffix = fields.text("path_suffix", role.path_suffix);
-  if (role.path_suffix.find("..") != std::string::npos || role.path_suffix.size() > 256) {
-    return logical::bad_request("given role path suffix does not match path restrictions");
+  if (role.path_suffix.size() > kPathSuffixBytesMax || !is_path_suffix(role.path_suffix)) {
+    return logical::bad_request(
+        R"(given role path suffix contains invalid characters; must match \w[\w-.]+\w)");
   }
   auto read = logical::read_token_params(fields, kOlderNames, role.token);
   if (!read) return read;
