@@ -70,7 +70,7 @@ Result<Response> of_token(Context& context, std::string_view text) {
   if (text.starts_with(identity::kBatchPrefix)) {
     token = pipeline::open_batch_token(*call.state, text);
     if (token && !pipeline::check_parent(call.lane.reader(), *call.state, *token)) {
-      return logical::bad_request("invalid token");
+      return logical::bad_request(logical::listed("invalid token"));
     }
   } else {
     auto found = call.tokens().find(text);
@@ -78,10 +78,10 @@ Result<Response> of_token(Context& context, std::string_view text) {
     if (*found) token = std::move(**found);
   }
   if (!token || token->expired(context.clock.wall()) || call.state->cutoffs->revokes(*token)) {
-    return logical::bad_request("invalid token");
+    return logical::bad_request(logical::listed("invalid token"));
   }
   auto rights = pipeline::rights_of(*call.state, *call.txn, *token);
-  if (!rights) return logical::bad_request("invalid token");
+  if (!rights) return logical::bad_request(logical::listed("invalid token"));
   return answer(context, *(*rights)->acl);
 }
 
@@ -92,10 +92,10 @@ Result<Response> of_accessor(Context& context) {
   auto token = call.tokens().find_by_accessor(accessor);
   if (!token) return forward(token);
   if (!*token || call.state->cutoffs->revokes(**token)) {
-    return logical::bad_request("invalid accessor");
+    return logical::bad_request(logical::listed("invalid accessor"));
   }
   auto rights = pipeline::rights_of(*call.state, *call.txn, **token);
-  if (!rights) return logical::bad_request("invalid accessor");
+  if (!rights) return logical::bad_request(logical::listed("invalid accessor"));
   return answer(context, *(*rights)->acl);
 }
 

@@ -99,7 +99,8 @@ Result<void> apply_config(const JsonObject& given, const logical::Limits& server
   if (const Json* visibility = given.find("listing_visibility")) {
     const std::string* text = visibility->as_string();
     if (text == nullptr || (*text != "" && *text != "hidden" && *text != "unauth")) {
-      return logical::bad_request("invalid listing_visibility: must be \"unauth\" or \"hidden\"");
+      return logical::bad_request("invalid listing_visibility " +
+                                  (text == nullptr ? visibility->dump() : *text));
     }
   }
   const auto seconds = [&](const char* name) {
@@ -177,16 +178,13 @@ Result<Response> enable(Context& context, const SystemParts& parts, bool auth) {
   }
   for (std::string_view reserved : {"sys/", "cubbyhole/", "identity/", "auth/", "audit/"}) {
     if (!auth && mount.path.starts_with(reserved)) {
-      return logical::bad_request("cannot mount under existing mount \"" + std::string(reserved) +
-                                  "\"");
+      return logical::bad_request("cannot mount \"" + mount.path + "\"");
     }
   }
-  if (auto taken = call.state->mounts->in_the_way_of(mount.path)) {
-    if (taken->path == mount.path) {
-      return logical::bad_request("path is already in use at " + mount.path);
-    }
-    return logical::bad_request("cannot mount under existing mount \"" + taken->path + "\"");
-  }
+  const auto in_use = [auth](const std::string& path) {
+    return logical::bad_request("path is already in use at " + path.substr(auth ? 5 : 0));
+  };
+  if (auto taken = call.state->mounts->in_the_way_of(mount.path)) return in_use(taken->path);
   mount.uuid = context.random.uuid();
   mount.accessor = (auth ? "auth_" : "") + mount.type + "_" + context.random.uuid().substr(0, 8);
   mount.local = fields.flag("local");
@@ -194,7 +192,7 @@ Result<Response> enable(Context& context, const SystemParts& parts, bool auth) {
   mount.external_entropy_access = fields.flag("external_entropy_access");
   auto there = call.txn->get(row_of(mount.path));  // a condition: two at once can't both win
   if (!there) return forward(there);
-  if (*there) return logical::bad_request("path is already in use at " + mount.path);
+  if (*there) return in_use(mount.path);
   call.txn->put(row_of(mount.path), pipeline::Keeper::describe(mount).dump());
   context.after_commit.push_back([&keeper = parts.keeper] { return keeper.reload_mounts(); });
   return Response{};
@@ -291,6 +289,9 @@ Result<Response> read_tune(Context& context, bool auth) {
 
 // What of the built-in mounts nobody may change.
 Result<void> check_tunable(const Mount& mount, const JsonObject& given) {
+  if (!mount.path.starts_with("auth/") && given.find("token_type") != nullptr) {
+    return logical::bad_request("'token_type' can only be modified on auth mounts");
+  }
   if (mount.path == "auth/token/" && given.find("token_type") != nullptr) {
     return logical::bad_request("'token_type' cannot be set for 'token' or 'ns_token' auth mounts");
   }

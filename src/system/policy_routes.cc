@@ -49,6 +49,9 @@ Result<Response> write(Context& context, pipeline::Keeper& keeper) {
   if (name == "response-wrapping" || name == "control-group") {
     return logical::bad_request("cannot update \"" + name + "\" policy");
   }
+  if (name.ends_with('/')) {
+    return logical::bad_request("cannot write to a path ending in '/'");
+  }
   std::string text(context.fields.text("policy"));
   std::vector<std::string> warnings;
   if (text.empty()) {
@@ -95,7 +98,7 @@ void SystemBackend::add_policy_routes() {
     if (old_form) lists.handlers.emplace_back(Operation::kRead, lists.handlers[0].second);
     routes_.add(std::move(lists));
     routes_.add(
-        {.pattern = folder + "/{name}",
+        {.pattern = folder + "/{name*}",  // "team/app" is a name
          .fields = {{"policy", FieldType::kString, "The policy, in HCL or JSON."},
                     {"rules", FieldType::kString, "Older name of policy."}},
          .handlers = {{Operation::kRead, [old_form](Context& c) { return read(c, old_form); }},

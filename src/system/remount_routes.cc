@@ -64,7 +64,7 @@ Result<Response> remount(Context& context, const SystemParts& parts) {
     if (to.starts_with(reserved)) return logical::bad_request("cannot remount to \"" + to + "\"");
   }
   if (auto taken = call.state->mounts->in_the_way_of(to)) {
-    return logical::bad_request("path is already in use at " + taken->path);
+    return logical::bad_request("path already in use at \"" + taken->path + "\"");
   }
   Mount moved = *mount;
   moved.path = to;
