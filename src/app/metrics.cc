@@ -182,6 +182,8 @@ void Instance::collect_metrics(MetricsPage& page) const {
     page.gauge("token_count", "Service tokens in the store, as of the last count.",
                real(upkeep_->token_count()));
   }
+  page.gauge("wrapping_count", "Wrapped answers that nobody has unwrapped yet, at most.",
+             real(keeper_->open_wrappings().known()));
   store_metrics(page, store_->health());
   record_metrics(page, record_->health());
   if (const auto state = keeper_->state().get(); state != nullptr && state->devices != nullptr) {

@@ -5,6 +5,7 @@
 
 #include "base/thread.h"
 #include "identity/token_store.h"
+#include "pipeline/wrapping.h"
 
 namespace rekey::app {
 
@@ -41,6 +42,7 @@ void Upkeep::turn() {
   if (parts_.barrier.keyring() != before) (void)parts_.keeper.reload_keyring();
   advance_epoch();
   count_tokens();
+  count_wrappings();
   watch_ledger();
   scrub();
   using storage::Reader, barrier::Txn;
@@ -95,6 +97,24 @@ void Upkeep::count_tokens() {
   token_count_.store(counted_, std::memory_order_relaxed);
   counted_ = 0;
   counted_up_to_.clear();
+}
+
+void Upkeep::count_wrappings() {
+  auto reader = parts_.store.open_reader();
+  if (!reader) return;
+  if (wrappings_up_to_.empty()) parts_.keeper.open_wrappings().begin_count();
+  auto keys = (*reader)->scan(pipeline::kCubbyholePrefix, wrappings_up_to_, kCountedRows);
+  if (!keys) return;
+  for (const std::string& key : *keys) {
+    if (pipeline::is_wrapped_answer(key)) wrappings_++;
+  }
+  if (keys->size() == kCountedRows) {
+    wrappings_up_to_ = std::move(keys->back());
+    return;
+  }
+  parts_.keeper.open_wrappings().end_count(wrappings_);
+  wrappings_ = 0;
+  wrappings_up_to_.clear();
 }
 
 // Whether rows are missing, or there are some that nobody wrote, is known with every commit: the

@@ -27,7 +27,7 @@ constexpr int kSweepsInARow = 40;                 // commits of one turn
 constexpr size_t kScrubbedRows = 5'000;           // rows compared with the ledger in one turn
 constexpr std::chrono::hours kScrubInterval{24};  // from the end of a round to the next
 constexpr size_t kScrubAlarmsMax = 20;            // rows named in the log in one round
-constexpr size_t kCountedRows = 20'000;           // tokens counted in one turn, for sys/metrics
+constexpr size_t kCountedRows = 20'000;           // tokens and wrapped answers counted in one turn
 
 struct UpkeepParts {
   storage::Store& store;
@@ -54,6 +54,7 @@ class Upkeep {
   void sweep(std::string_view what, const Step& step);
   base::Result<bool> sweep_once(const Step& step);
   void count_tokens();
+  void count_wrappings();
   void advance_epoch();
   void scrub();
   base::Result<bool> scrub_once(const barrier::Keyring& keyring);
@@ -67,6 +68,8 @@ class Upkeep {
   uint64_t commits_at_epoch_ = UINT64_MAX;  // at first: unsealing may not have raised it
   std::string counted_up_to_;               // key of the last token that was counted in this round
   uint64_t counted_ = 0;
+  std::string wrappings_up_to_;  // likewise, of wrapped answers
+  uint64_t wrappings_ = 0;
   std::string scrubbed_up_to_;  // key of the last row of this round
   base::Duration scrubbed_{};   // when the last round ended; 0: none did
   size_t scrub_alarms_ = 0;     // of this round

@@ -425,6 +425,7 @@ Result<Response> Chain::dispatch(Lane& lane, Call& call) {
                          response->raw_content_type.empty() &&
                          (!response->data.empty() || response->auth) && !wants_factor;
   if (request.wrap_ttl && wrappable && call.txn) {
+    if (auto room = parts_.keeper.open_wrappings().admit(); !room) return forward(room);
     auto wrapped = wrap_response(context, *request.wrap_ttl, *response);
     if (!wrapped) return forward(wrapped);
   }

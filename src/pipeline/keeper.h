@@ -17,6 +17,7 @@
 #include "base/snapshot.h"
 #include "logical/mount_table.h"
 #include "pipeline/lane.h"
+#include "pipeline/open_wrappings.h"
 #include "pipeline/state.h"
 #include "storage/store.h"
 
@@ -62,6 +63,8 @@ class Keeper {
   void use_devices(DeviceTable& devices) { devices_ = &devices; }
   DeviceTable* devices() const { return devices_; }
 
+  OpenWrappings& open_wrappings() { return open_wrappings_; }
+
   // The barrier is open: makes the rows that a first start lacks, reads all tables, publishes.
   base::Result<void> open();
   // Publishes that there is nothing, closes the barrier, waits until every io lane let go. Not on
@@ -103,6 +106,7 @@ class Keeper {
 
   storage::Store& store_;
   barrier::Barrier& barrier_;
+  OpenWrappings open_wrappings_;
   const Catalog& catalog_;
   std::string cluster_name_;  // as configured; empty: made at the first start and kept
   base::Random& random_;

@@ -13,8 +13,10 @@ using logical::Response;
 
 constexpr std::string_view kInvalidToken = "wrapping token is not valid or does not exist";
 
+constexpr std::string_view kResponse = "/response";
+
 std::string response_row(const identity::Token& token) {
-  return "token/cubbyhole/" + token.id + "/response";
+  return std::string(kCubbyholePrefix) + token.id + std::string(kResponse);
 }
 
 int64_t integer(const Json& json, std::string_view name) {
@@ -143,6 +145,12 @@ base::Result<std::pair<identity::Token, logical::WrapInfo>> make_token(
 }
 
 }  // namespace
+
+bool is_wrapped_answer(std::string_view key) {
+  constexpr size_t kIdBytes = 32;  // in hex
+  return key.starts_with(kCubbyholePrefix) && key.ends_with(kResponse) &&
+         key.size() == kCubbyholePrefix.size() + kIdBytes + kResponse.size();
+}
 
 base::Result<void> wrap_response(CallContext& context, base::Duration ttl, Response& response) {
   const int64_t ttl_s = std::chrono::duration_cast<std::chrono::seconds>(ttl).count();

@@ -6,6 +6,12 @@
 
 namespace rekey::pipeline {
 
+// Rows of tokens' cubbyholes; a wrapped answer is the only row of its token's.
+constexpr std::string_view kCubbyholePrefix = "token/cubbyhole/";
+// Whether this is the row of a wrapped answer. One that somebody keeps under that name in a
+// cubbyhole counts too.
+bool is_wrapped_answer(std::string_view key);
+
 constexpr base::Duration kWrapTtlMax = std::chrono::hours(768);
 
 // Replaces `response` by its wrapping token.
