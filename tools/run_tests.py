@@ -161,7 +161,7 @@ STAGES = {
     "unit": ("release", lambda c: ctest("unit", "release", ["-R", "^(unit|fuzz)\\."], c)),
     "api": ("release", lambda c: ctest("api", "release", ["-E", PROGRAM], c)),
     "tidy": ("release", lambda c: tool("tidy", [TOP / "tools/tidy"], c)),
-    "asan": ("asan", lambda c: ctest("asan", "asan", ["-E", HOUSE, "-LE", "release_only"], c)),
+    "asan": ("asan", lambda c: ctest("asan", "asan", ["-E", HOUSE], c)),
     "fuzz": ("asan", stage_fuzz),
     "tsan": ("tsan", lambda c: (ctest("tsan", "tsan", ["-R", "^unit\\."], c),
                                 ctest("tsan-more", "tsan", ["-L", "^tsan$"], c))),

@@ -1,4 +1,5 @@
 """Raw connections to a server under attack, its memory, and whether others notice."""
+import contextlib
 import os
 import resource
 import socket
@@ -67,8 +68,13 @@ class Target(server.Server):
                     return int(line.split()[1]) * 1024
         raise Failed("no RssAnon in /proc")
 
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+    def sockets(self):
+        """How many the server has open."""
+        folder, count = f"/proc/{self.process.pid}/fd", 0
+        for descriptor in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                count += os.readlink(f"{folder}/{descriptor}").startswith("socket:")
+        return count
 
     def check_others(self, seconds_max=5.0):
         """A well-behaved client beside the attack: answered rightly, and soon. (A millisecond on a
