@@ -430,7 +430,7 @@ void append_json_string(std::string& out, std::string_view text) {
   if (text.size() <= kShort && is_plain(text)) {  // nearly all: made room for once
     const size_t at = out.size();
     out.append(text.size() + 2, '"');
-    std::memcpy(out.data() + at + 1, text.data(), text.size());
+    text.copy(out.data() + at + 1, text.size());  // memcpy mustn't be given an empty view's null
     return;
   }
   out += '"';
@@ -463,7 +463,7 @@ void JsonWriter::key(std::string_view name) {
   out_.append(comma + name.size() + 3, '"');
   char* to = out_.data() + at;
   if (comma != 0) *to = ',';
-  std::memcpy(to + comma + 1, name.data(), name.size());
+  name.copy(to + comma + 1, name.size());
   to[comma + name.size() + 2] = ':';
   need_comma_ = false;
 }
