@@ -84,41 +84,37 @@ void Upkeep::advance_epoch() {
   commits_at_epoch_ = commits + 1;  // its own commit is no change
 }
 
-void Upkeep::count_tokens() {
+// Goes on with a round over the rows under `prefix`; their number when that has come to its end.
+std::optional<uint64_t> Upkeep::count(CountRound& round, std::string_view prefix,
+                                      bool (*counts)(std::string_view key)) {
   auto reader = parts_.store.open_reader();
-  if (!reader) return;
-  auto keys = (*reader)->scan(identity::kTokenRowPrefix, counted_up_to_, kCountedRows);
-  if (!keys) return;
-  counted_ += keys->size();
-  if (keys->size() == kCountedRows) {
-    counted_up_to_ = std::move(keys->back());
-    return;
+  if (!reader) return std::nullopt;
+  auto keys = (*reader)->scan(prefix, round.up_to, kCountedRows);
+  if (!keys) return std::nullopt;
+  round.found += static_cast<uint64_t>(std::ranges::count_if(*keys, counts));
+  if (keys->size() < kCountedRows) return std::exchange(round, {}).found;
+  round.up_to = std::move(keys->back());
+  return std::nullopt;
+}
+
+void Upkeep::count_tokens() {
+  const auto all = [](std::string_view) { return true; };
+  if (const auto found = count(tokens_, identity::kTokenRowPrefix, all)) {
+    token_count_.store(*found, std::memory_order_relaxed);
   }
-  token_count_.store(counted_, std::memory_order_relaxed);
-  counted_ = 0;
-  counted_up_to_.clear();
 }
 
 void Upkeep::count_wrappings() {
-  auto reader = parts_.store.open_reader();
-  if (!reader) return;
-  if (wrappings_up_to_.empty()) parts_.keeper.open_wrappings().begin_count();
-  auto keys = (*reader)->scan(pipeline::kCubbyholePrefix, wrappings_up_to_, kCountedRows);
-  if (!keys) return;
-  for (const std::string& key : *keys) {
-    if (pipeline::is_wrapped_answer(key)) wrappings_++;
+  pipeline::OpenWrappings& open = parts_.keeper.open_wrappings();
+  if (wrappings_.up_to.empty()) open.begin_count();
+  if (const auto found =
+          count(wrappings_, pipeline::kCubbyholePrefix, pipeline::is_wrapped_answer)) {
+    open.end_count(*found);
   }
-  if (keys->size() == kCountedRows) {
-    wrappings_up_to_ = std::move(keys->back());
-    return;
-  }
-  parts_.keeper.open_wrappings().end_count(wrappings_);
-  wrappings_ = 0;
-  wrappings_up_to_.clear();
 }
 
-// Whether rows are missing, or there are some that nobody wrote, is known with every commit: the
-// store says how many it has.
+// Whether rows are missing, or there are some that nobody wrote, is known whenever the store has
+// counted its rows: each time that its file was written.
 void Upkeep::watch_ledger() {
   const int64_t missing = parts_.barrier.ledger_status().missing;
   if (missing != std::exchange(missing_, missing) && missing != 0) {

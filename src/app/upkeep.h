@@ -8,7 +8,9 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "app/pool.h"
@@ -53,6 +55,13 @@ class Upkeep {
   using Step = std::function<base::Result<bool>(storage::Reader&, barrier::Txn&)>;
   void sweep(std::string_view what, const Step& step);
   base::Result<bool> sweep_once(const Step& step);
+  // Counting rows, a piece a turn.
+  struct CountRound {
+    std::string up_to;  // key of the last row that was looked at; empty: a round begins
+    uint64_t found = 0;
+  };
+  std::optional<uint64_t> count(CountRound& round, std::string_view prefix,
+                                bool (*counts)(std::string_view key));
   void count_tokens();
   void count_wrappings();
   void advance_epoch();
@@ -66,10 +75,7 @@ class Upkeep {
   bool stopping_ = false;
   base::WallTime epoch_advanced_{};
   uint64_t commits_at_epoch_ = UINT64_MAX;  // at first: unsealing may not have raised it
-  std::string counted_up_to_;               // key of the last token that was counted in this round
-  uint64_t counted_ = 0;
-  std::string wrappings_up_to_;  // likewise, of wrapped answers
-  uint64_t wrappings_ = 0;
+  CountRound tokens_, wrappings_;
   std::string scrubbed_up_to_;  // key of the last row of this round
   base::Duration scrubbed_{};   // when the last round ended; 0: none did
   size_t scrub_alarms_ = 0;     // of this round
