@@ -67,12 +67,9 @@ void RowTable::sort_recent() {
   while (runs.size() >= kRunsJoined) {
     const auto alike = std::span(runs).last(kRunsJoined);
     if (alike.front().size() != alike.back().size()) break;
-    const size_t total = kRunsJoined * alike.back().size();
-    const std::span<const Row*> joined = take_span<const Row*>(total);
-    std::vector<const Row*> scratch(total);
-    join(alike, joined, scratch);
+    const Run joined = join(alike);
     runs.resize(runs.size() - kRunsJoined);
-    runs.emplace_back(joined);
+    runs.push_back(joined);
   }
   const std::span<Run> kept = take_span<Run>(runs.size());
   std::ranges::copy(runs, kept.begin());
@@ -81,19 +78,18 @@ void RowTable::sort_recent() {
                std::memory_order_release);
 }
 
-void RowTable::join(std::span<const Run> runs, std::span<const Row*> out,
-                    std::span<const Row*> scratch) {
-  if (runs.size() == 1) {
-    std::ranges::copy(runs.front(), out.begin());
-    return;
+// Of runs that are equally long, by twos.
+RowTable::Run RowTable::join(std::span<const Run> runs) {
+  const size_t each = runs.front().size();
+  const std::span<const Row*> joined = take_span<const Row*>(kRunsJoined * each);
+  auto end = joined.begin();
+  for (const Run& run : runs) end = std::ranges::copy(run, end).out;
+  for (size_t sorted = each; sorted < joined.size(); sorted *= 2) {
+    for (auto at = joined.begin(); at != joined.end(); at += 2 * sorted) {
+      std::ranges::inplace_merge(at, at + sorted, at + 2 * sorted, {}, by_key);
+    }
   }
-  const auto left = runs.first(runs.size() / 2), right = runs.subspan(left.size());
-  size_t middle = 0;
-  for (const Run& run : left) middle += run.size();
-  join(left, scratch.first(middle), out.first(middle));
-  join(right, scratch.subspan(middle), out.subspan(middle));
-  std::ranges::merge(scratch.first(middle), scratch.subspan(middle), out.begin(), {}, by_key,
-                     by_key);
+  return joined;
 }
 
 const RowTable::Version* RowTable::newest_of(const Row& row, Revision at_most) {

@@ -54,10 +54,9 @@ class RowTable {
   using Run = std::span<const Row* const>;  // by key
 
   static constexpr size_t kBuckets = 8'192;
-  static constexpr size_t kBlockBytes =
-      256u << 10;  // of memory taken at once, and given back to the system
-  static constexpr size_t kRecentRows = 64;  // unsorted at most
-  static constexpr size_t kRunsJoined = 4;   // of about one size
+  static constexpr size_t kBlockBytes = 256u << 10;  // of memory taken, and given back, at once
+  static constexpr size_t kRecentRows = 64;          // unsorted at most
+  static constexpr size_t kRunsJoined = 4;           // of one size; a power of two
 
   struct Recent {
     std::array<const Row*, kRecentRows> rows;
@@ -93,8 +92,7 @@ class RowTable {
   void add(std::string_view key, std::string_view value, Revision revision, bool erased);
   void insert(std::string_view key, std::atomic<Row*>& bucket, const Version* version);
   void sort_recent();
-  static void join(std::span<const Run> runs, std::span<const Row*> out,
-                   std::span<const Row*> scratch);
+  Run join(std::span<const Run> runs);
   static const Version* newest_of(const Row& row, Revision at_most);
   void* take(size_t bytes);
   template <class T>
