@@ -9,7 +9,7 @@ namespace {
 
 class TreeWalk {
  public:
-  TreeWalk(const Hasher& hasher, std::string& out) : hasher_(hasher), out_(out), json_(out) {}
+  TreeWalk(const Hasher& hasher, std::string& out) : hasher_(hasher), json_(out) {}
 
   void value(const Json& value, size_t depth) {
     const bool container = (value.is_object() && !value.as_object()->empty()) ||
@@ -51,14 +51,10 @@ class TreeWalk {
   }
 
   void hashed(std::string_view value) {
-    json_.raw({});  // what follows is one value, written without the writer
-    out_ += '"';
-    hasher_.append(value, out_);
-    out_ += '"';
+    json_.plain_text([&](std::string& out) { hasher_.append(value, out); });
   }
 
   const Hasher& hasher_;
-  std::string& out_;
   JsonWriter json_;
   size_t leaves_left_ = kHashedLeavesMax;
   bool cut_ = false;

@@ -51,10 +51,7 @@ class RecordWriter {
     json_.begin_object();
     json_.member("type", input_.type);
     json_.key("time");
-    json_.raw({});  // what follows is one value, written without the writer
-    out_ += '"';
-    base::append_rfc3339(out_, input_.time);
-    out_ += '"';
+    json_.plain_text([this](std::string& out) { base::append_rfc3339(out, input_.time); });
     text("id", input_.request_id);
     text("operation", input_.operation);
     text("path", input_.path);
@@ -89,10 +86,7 @@ class RecordWriter {
   }
 
   void hashed(std::string_view value) {
-    json_.raw({});  // what follows is one value, written without the writer
-    out_ += '"';
-    hasher_->append(value, out_);
-    out_ += '"';
+    json_.plain_text([&](std::string& out) { hasher_->append(value, out); });
   }
 
   void hashed_member(const char* name, std::string_view value) {

@@ -141,6 +141,16 @@ class JsonWriter {
   void value(const std::same_as<Json> auto& json) { tree(json); }
   void null() { raw("null"); }
   void raw(std::string_view json);  // already JSON
+  // A string that `append` puts behind what stands in the one that it gets; nothing of it needs
+  // escaping.
+  template <std::invocable<std::string&> Append>
+  void plain_text(const Append& append) {
+    separate();
+    out_ += '"';
+    append(out_);
+    out_ += '"';
+    need_comma_ = true;
+  }
   template <class T>
   void member(std::string_view name, const T& v) {
     key(name);

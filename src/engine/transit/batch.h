@@ -55,16 +55,6 @@ class Results {
   base::JsonWriter& begin();
   base::JsonWriter& begin_failed();
   void end(const Item& item);
-  // A member whose value is text that needs no escaping, without a copy of it: `append` puts it
-  // behind what the string that it gets holds.
-  template <class Append>
-  void plain_text(std::string_view name, const Append& append) {
-    json_.key(name);
-    response_.data += '"';
-    append(response_.data);
-    response_.data += '"';
-    json_.raw({});  // that was the value
-  }
   // A whole result of an item that failed; `empty` is a member that shows as "" all the same.
   void failed(const Item& item, const base::Error& error, std::string_view empty = {});
 

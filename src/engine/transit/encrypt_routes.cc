@@ -91,8 +91,8 @@ bool takes_long(const Context& context, const LoadedKey& key, const Items& items
 
 void add_ciphertext(Results& results, const Item& item, uint32_t version, std::string_view sealed) {
   JsonWriter& json = results.begin();
-  results.plain_text("ciphertext",
-                     [&](std::string& out) { append_ciphertext(out, version, sealed); });
+  json.key("ciphertext");
+  json.plain_text([&](std::string& out) { append_ciphertext(out, version, sealed); });
   json.member("key_version", version);
   results.end(item);
 }
@@ -158,8 +158,9 @@ Result<Response> decrypt_items(Context& context) {
       results.failed(item, opened.error(), "plaintext");
       continue;
     }
-    results.begin();
-    results.plain_text("plaintext", [&](std::string& out) { base::append_base64(out, plaintext); });
+    JsonWriter& json = results.begin();
+    json.key("plaintext");
+    json.plain_text([&](std::string& out) { base::append_base64(out, plaintext); });
     results.end(item);
   }
   return results.finish_with_status();
