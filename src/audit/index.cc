@@ -55,12 +55,16 @@ void Index::run() {
   base::begin_thread("record-index", base::Urgency::kSoon);
   std::unique_lock lock(mutex_);
   while (!stop_) {
-    const bool rebuild = std::exchange(rebuild_, false);
+    const bool rebuild = rebuild_;
     lock.unlock();
     Result<bool> more = true;
     if (rebuild) {
       Result<void> cleared = store_->clear();
       if (!cleared) more = base::forward(cleared);
+    }
+    if (rebuild && more) {
+      const std::lock_guard done(mutex_);
+      rebuild_ = false;  // not before: what couldn't be cleared is tried again
     }
     if (more) more = store_->advance(source_);
     lock.lock();
@@ -78,7 +82,7 @@ void Index::run() {
       problem_ = problem;
     }
     wake_.wait_for(lock, more ? kIndexPollInterval : kIndexRetryInterval,
-                   [&] { return stop_ || rebuild_; });
+                   [&] { return stop_ || (more && rebuild_); });
   }
   lock.unlock();
   if (Result<void> flushed = store_->flush(); !flushed) {
@@ -91,6 +95,7 @@ IndexStatus Index::status() const {
   IndexStatus status;
   if (store_) status = store_->status();
   std::lock_guard lock(mutex_);
+  if (rebuild_) status.indexed = 0;  // what there is still will be thrown away
   status.problem = problem_;
   return status;
 }

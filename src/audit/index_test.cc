@@ -441,7 +441,6 @@ TEST(AuditIndex, FollowsALogAndSurvivesClosing) {
     expected = result->matches.size();
     EXPECT_GT(expected, 100u);
     index.rebuild();
-    ::usleep(10'000);
     wait_for(index, 768);
     EXPECT_EQ(index.query(query)->matches.size(), expected);
     index.stop();
